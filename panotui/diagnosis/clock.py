@@ -7,6 +7,7 @@ it. While one of several servers works, the others are information.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 
 from msgspec import Struct
@@ -27,6 +28,7 @@ from panotui.site.addresses import INTERNET, scope_of
 from panotui.state.clock import LIMITS as CLOCK_LIMITS
 from panotui.state.clock import Side, TimeServer
 from panotui.state.connects import icmp_blocks, icmp_meaning
+from panotui.state.streams import StreamState
 
 _ADVICE = {
     "beyond": "Ask the owner of the firewall to allow UDP 123 from the appliance, or set a"
@@ -99,6 +101,18 @@ class TimeRule(Rule):
         """The server's failing step, if there is one."""
         side = one.side
         waited = bool(side.asked) and facts.now_ns - side.asked[-1][0] >= LIMITS.wait_ns
+        if side.elsewhere and len(side.elsewhere_seen) >= LIMITS.rejected_answers:
+            server, other = one.server.address, side.elsewhere
+            seen = self._observation(
+                "ntp-rejected", one, others, facts, {"count": str(side.unanswered)},
+                tuple(evidence(t, p, f"answer from {other}") for t, p in side.elsewhere_seen),
+                f"Set {other} as the time server, or let {server} answer from the address that it"
+                " was asked at",
+            )  # fmt: skip
+            return replace(
+                seen, text=f"Time server {server} answers from another address, {other}: no client"
+                f" takes such an answer ({side.unanswered} requests)",
+            )  # fmt: skip
         if side.unanswered >= LIMITS.requests and (waited or side.unanswered > LIMITS.requests):
             seen = self._observation(
                 "ntp-silent", one, others, facts,
@@ -298,6 +312,15 @@ def _useless(side: Side, client: str) -> tuple[str, str | None]:
     return f"it says that it is not in time (stratum {side.stratum})", None
 
 
+class _CameraClock(Struct, frozen=True):
+    """A camera whose clock is off, by one of its streams."""
+
+    address: str
+    name: str
+    stream: StreamState
+    offset_s: float
+
+
 class CameraClockRule(Rule):
     """camera-clock: RTCP sender reports have another time than the capture."""
 
@@ -315,34 +338,77 @@ class CameraClockRule(Rule):
                 self._reports.popitem(last=False)
 
     def tick(self, facts: Facts) -> list[Observation]:
-        out: list[Observation] = []
+        off: list[_CameraClock] = []
+        near = 0  # cameras whose clock is right
         for address, streams in facts.camera_streams.items():
-            for stream in streams:
-                # two possible clocks to compare with, if ours was set meanwhile
-                measured = stream.row.camera_clock_offset_s
-                offset = min((measured, measured - facts.clock_ahead_ns / SECOND), key=abs)
-                if not abs(offset) > LIMITS.camera_clock_s or stream.row.end:
-                    continue
-                report = self._reports.get(stream.row.id)
+            told = [
+                s for s in streams if math.isfinite(s.row.camera_clock_offset_s) and not s.row.end
+            ]
+            wrong = next(
+                (s for s in told if abs(_offset_s(s, facts)) > LIMITS.camera_clock_s), None
+            )
+            if wrong is not None:
                 name = facts.camera_name(address)
-                seen = (
-                    (evidence(report.time_ns, report.packet, "RTCP sender report"),)
-                    if report
-                    else ()
-                )
-                out.append(
-                    Observation(
-                        "camera-clock",
-                        name,
-                        {"camera": name, "offset": seconds_text(offset)},
-                        seen,
-                        stream=stream.key,
-                        camera=address,
-                        detail=("measured against this box's own clock",),
-                    )
-                )
-                break
-        return out
+                off.append(_CameraClock(address, name, wrong, _offset_s(wrong, facts)))
+            near += bool(told) and wrong is None
+        if len(off) > 1 and not near and facts.clock.ahead_of_capture_ns is None:
+            offsets = [c.offset_s for c in off]
+            if max(offsets) - min(offsets) <= LIMITS.camera_clock_s:
+                return [self._alike(off)]
+        return [
+            Observation(
+                "camera-clock",
+                one.name,
+                {"camera": one.name, "offset": seconds_text(one.offset_s)},
+                self._seen(one),
+                stream=one.stream.key,
+                camera=one.address,
+                detail=(_measured_against(facts),),
+            )
+            for one in off
+        ]
+
+    def _seen(self, one: _CameraClock) -> tuple[EvidenceRecord, ...]:
+        report = self._reports.get(one.stream.row.id)
+        if report is None:
+            return ()
+        return (evidence(report.time_ns, report.packet, "RTCP sender report"),)
+
+    def _alike(self, off: list[_CameraClock]) -> Observation:
+        """All cameras differ from the capture's clock alike, and nobody else tells the time."""
+        by = seconds_text(sum(c.offset_s for c in off) / len(off))
+        return Observation(
+            "camera-clock",
+            "cameras",
+            {"camera": "", "offset": by},
+            tuple(seen for one in off[:8] for seen in self._seen(one)),
+            text=f"The clocks of {len(off)} cameras all differ from the capture's own by {by}",
+            action="Check the clock of the machine that captures; if it is right, the time server"
+            " of these cameras",
+            covers=tuple(f"camera-clock|{one.name}" for one in off),
+        )
+
+
+def _offset_s(stream: StreamState, facts: Facts) -> float:
+    """A camera's clock against the nearest of those that may be right.
+
+    Against two clocks where ours was set meanwhile, for which of them was right? And against a
+    time server's, for the clock of the machine that captured may be wrong itself.
+    """
+    measured = stream.row.camera_clock_offset_s
+    ahead = facts.clock.ahead_of_capture_ns
+    if ahead is not None and abs(ahead) > LIMITS.camera_clock_s * SECOND:
+        by_server = measured - ahead / SECOND
+        return by_server if abs(measured) > LIMITS.camera_clock_s else measured
+    return min((measured, measured - facts.clock_ahead_ns / SECOND), key=abs)
+
+
+def _measured_against(facts: Facts) -> str:
+    ahead = facts.clock.ahead_of_capture_ns
+    if ahead is not None and abs(ahead) > LIMITS.camera_clock_s * SECOND:
+        by = seconds_text(ahead / SECOND)
+        return f"measured against the time servers, which differ from this box by {by}"
+    return "measured against this box's own clock"
 
 
 def seconds_text(seconds: float) -> str:

@@ -288,7 +288,7 @@ class SessionRule(Rule):
         just_woken = facts.now_ns - self._woke_ns[slots] <= 15 * SECOND
         reset = (
             tcp
-            & (rows["rst_ns"] > 0)
+            & (rows["rst_in"] > 0)  # the client's own RST says nothing of the way
             & (rows["fin_in"] == 0)  # a server that has closed may reset later packets
             & (self._quiet_ns[slots] >= CLOUD_LIMITS.silence_ns)
             & just_woken

@@ -22,15 +22,20 @@ from panotui.model.flow_rows import FlowColumns, FlowRow
 HOSTS_MAX = 256
 KNOWN_MAX = 2048
 LIMITS = thresholds().connections
+_SEEN = {
+    "reset": "RST",
+    "shut": "the window stays closed, the client gives up",
+    "starved": "no more comes, the client gives up",
+}
 
 
 class Cut(Struct, frozen=True):
     """One connection that was cut."""
 
     time_ns: int
-    stalled: bool  # the server's side stopped acknowledging, and the client gave up
+    how: str  # "reset", "shut" (the server's side took no more) or "starved" (it sent no more)
     lived_ns: int
-    sent: int  # bytes of the client
+    moved: int  # bytes that the client sent, or received where it starved
     ttl: int  # of the RST
     ttl_before: int  # of earlier data
     seen: EvidenceRecord
@@ -64,8 +69,11 @@ class Cuts:
         used &= facts.flows.endpoint[slots] & (rows["protocol"] == 6)
         fins = rows["fin_out"] + rows["fin_in"]
         reset = (rows["rst_in"] > 0) & (rows["rst_out"] == 0) & (fins == 0)
-        stalled = (rows["zero_window_now_in"] > 0) & (rows["rst_out"] + rows["fin_out"] > 0)
-        cut = used & (reset | stalled)
+        shut = (rows["zero_window_now_in"] > 0) & (rows["rst_out"] + rows["fin_out"] > 0)
+        # an answer so large that it stops, and the client throws the connection away
+        starved = quiet & (rows["rst_out"] > 0) & (rows["rst_in"] == 0) & (fins == 0)
+        starved &= (rows["payload_in"] >= LIMITS.starved_bytes) & ~shut
+        cut = used & (reset | shut | starved)
         well = used & ~cut & (fins > 0)
         for i in np.flatnonzero(cut | well)[:64].tolist():
             slot = int(slots[i])
@@ -75,10 +83,14 @@ class Cuts:
             self._known[key] = None
             while len(self._known) > KNOWN_MAX:
                 self._known.popitem(last=False)
-            if not (cut[i] and quiet[i]) and key in self._done:
-                self._take(slot, bool(cut[i]), bool(stalled[i]), facts)
+            if cut[i] and quiet[i] and not starved[i]:
+                continue
+            if key in self._done:
+                how = "shut" if shut[i] else "starved" if starved[i] else "reset"
+                self._take(slot, how if cut[i] else "", facts)
 
-    def _take(self, slot: int, cut: bool, stalled: bool, facts: Facts) -> None:
+    def _take(self, slot: int, how: str, facts: Facts) -> None:
+        """`how` it was cut; empty: it ended well."""
         row = facts.flows.rows[slot]
         client = address_text(row.version, row.src)
         if not facts.is_appliance(client):
@@ -93,16 +105,16 @@ class Cuts:
                 self._hosts.popitem(last=False)
         self._hosts.move_to_end(where)
         at = row.rst_ns or row.last_ns
-        if not cut:
+        if not how:
             host.ended.append(at)
             return
-        how = "the window stays closed, the client gives up" if stalled else "RST"
-        said = f"{how} after {_span(at - row.first_ns)}, {_bytes(row.payload_out)} sent"
+        moved = row.payload_in if how == "starved" else row.payload_out
+        lived = row.last_in_ns - row.first_ns if how == "starved" else at - row.first_ns
+        way = "received" if how == "starved" else "sent"
+        said = f"{_SEEN[how]} after {_span(at - row.first_ns)}, {_bytes(moved)} {way}"
         packet = row.rst_packet or row.last_packet
         seen = evidence(at, packet, said)
-        host.cuts.append(
-            Cut(at, stalled, at - row.first_ns, row.payload_out, row.rst_ttl, row.ttl_in, seen)
-        )
+        host.cuts.append(Cut(at, how, lived, moved, row.rst_ttl, row.ttl_in, seen))
 
     def due_ns(self, now_ns: int) -> int:
         """When the first of the present cases expires; 0 never."""
@@ -123,12 +135,11 @@ class Cuts:
 
 def _observation(host: _Host, cuts: list[Cut], well: int, facts: Facts) -> Observation:
     first, last = cuts[0], cuts[-1]
-    stalled = sum(c.stalled for c in cuts) > len(cuts) // 2
-    lives, sizes = sorted(c.lived_ns for c in cuts), sorted(c.sent for c in cuts)
-    after = f"after {_between(lives, _span)} and {_between(sizes, _bytes)} sent"
-    how = "takes no more (its window stays closed)" if stalled else "is reset by RST"
+    kind = max(_SEEN, key=lambda how: sum(c.how == how for c in cuts))
+    lives, sizes = sorted(c.lived_ns for c in cuts), sorted(c.moved for c in cuts)
     rest = f"; {well} others ended well" if well else ""
     who = f"{host.host} port {host.port}"
+    since = f"{times(len(cuts))} since {clock_text(first.time_ns)}"
     foreign = [c for c in cuts if c.ttl and c.ttl_before and abs(c.ttl - c.ttl_before) > 1]
     detail: tuple[str, ...] = ()
     if len(foreign) > len(cuts) // 2:
@@ -136,7 +147,30 @@ def _observation(host: _Host, cuts: list[Cut], well: int, facts: Facts) -> Obser
             f"TTL of the RST is {last.ttl}, of the host's packets {last.ttl_before}: a box on the"
             " way sends it",
         )
-    box = "a firewall or proxy on the way" if detail or stalled else "a firewall, or the server"
+    if kind == "starved":
+        text = (
+            f"{who} begins to answer and then stops: no more comes after"
+            f" {_between(sizes, _bytes)}, and the client gives up, {since}{rest}"
+        )
+        action = (
+            f"Ask the owner of the firewall what holds back large downloads of {host.client} from"
+            f" {host.host}: a proxy or virus scan that waits for the end, or a limit"
+        )
+    else:
+        how = "takes no more (its window stays closed)" if kind == "shut" else "is reset by RST"
+        after = f"after {_between(lives, _span)} and {_between(sizes, _bytes)} sent"
+        side = "its side" if kind == "shut" else "the connection"
+        box = (
+            "a firewall or proxy on the way"
+            if detail or kind == "shut"
+            else ("a firewall, or the server")
+        )
+        text = f"{who} connects, and then {side} {how} while it is in use, {since} ({after}){rest}"
+        action = (
+            f"Ask the owner of the firewall what ends connections of {host.client} to"
+            f" {host.host} after they were let through: {box} does (application control,"
+            " inspection of uploads, a limit)"
+        )
     return Observation(
         "endpoint-failing",
         host.host,
@@ -148,12 +182,8 @@ def _observation(host: _Host, cuts: list[Cut], well: int, facts: Facts) -> Obser
         tuple(c.seen for c in cuts[-8:]),
         first.time_ns,
         last.time_ns,
-        text=f"{who} connects, and then {'its side ' + how if stalled else 'the connection ' + how}"
-        f" while it is in use, {times(len(cuts))} since {clock_text(first.time_ns)} ({after})"
-        f"{rest}",
-        action=f"Ask the owner of the firewall what ends connections of {host.client} to"
-        f" {host.host} after they were let through: {box} does (application control, inspection of"
-        " uploads, a limit)",
+        text=text,
+        action=action,
         severity="warning" if well else None,
         detail=detail,
         key=f"{host.host}:{host.port} cut",

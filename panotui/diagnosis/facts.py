@@ -239,6 +239,14 @@ def clock_text(time_ns: int) -> str:
         return "an unknown time"
 
 
+def day_text(time_ns: int) -> str:
+    """A day in a sentence: `2026-03-01`."""
+    try:
+        return datetime.fromtimestamp(time_ns // SECOND, UTC).strftime("%Y-%m-%d")
+    except (OverflowError, ValueError, OSError):
+        return "an unknown day"
+
+
 def evidence(time_ns: int, packet: int, text: str) -> EvidenceRecord:
     """One piece of evidence; packet 0 means that none can be named."""
     return EvidenceRecord(time_ns=time_ns, packet=packet or None, text=text)

@@ -200,6 +200,14 @@ def _refused(
         (t.ttl for t in facts.connects.ours() if t.server == target.server and t.ttl), 0
     )
     detail = ""
+    action: str | None = None
+    own = bool(known_ttl) and abs(known_ttl - (target.refused_ttl or known_ttl)) <= 1
+    if not own and facts.view.who(target.server) & Who.INTERNET and allowed(host, target, facts):
+        # what is needed of the internet listens there: it is for the site to let it through
+        action = (
+            f"Ask the owner of the firewall to allow outbound TCP {target.port} from"
+            f" {target.client or 'the appliance'} to {host}"
+        )
     if known_ttl and target.refused_ttl and abs(known_ttl - target.refused_ttl) > 1:
         detail = " (a firewall answers for it)"
         text = f"TTL of the RST is {target.refused_ttl}, of the host's packets {known_ttl}"
@@ -207,9 +215,10 @@ def _refused(
         text = f"TTL of the RST is the host's own ({known_ttl}): nothing listens there"
     else:
         text = "host or firewall: no other packet of the host to compare the TTL with"
+    more: dict[str, object] = {} if action is None else {"action": action}
     return _observe(
         "tcp-refused", target, attempt, host, facts, values={"detail": detail},
-        detail=(*lines, text),
+        detail=(*lines, text), **more,
     )  # fmt: skip
 
 

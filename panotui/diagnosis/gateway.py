@@ -28,6 +28,7 @@ from panotui.model import (
 )
 from panotui.site.facts import Who
 from panotui.state.claims import Claim, Question, RouterGroup, Seen, virtual
+from panotui.state.leases import Offer
 
 LIMITS = thresholds().gateway
 WAYS_MAX = 64
@@ -315,6 +316,8 @@ class GatewayRule(Rule):
         address = ipaddress.ip_address(target)
         if address in network.network or address.is_link_local:
             return None
+        if (given := _leased_gateway(asker, target, facts)) is not None:
+            return _outside(given, asker, target, str(network.network), seen, facts)
         return Observation(
             "wrong-mask",
             asker,
@@ -355,6 +358,38 @@ class GatewayRule(Rule):
                 )
             )
         return out[:1]
+
+
+def _leased_gateway(asker: str, target: str, facts: Facts) -> Offer | None:
+    """The lease that names `target` as the gateway, where nobody answers for it."""
+    lease = facts.leases.clients.get(facts.claims.owner(asker) or "")
+    given = lease.by_server.get(lease.server or "") if lease is not None else None
+    if given is None or target not in given.routers or facts.claims.owner(target):
+        return None
+    return given
+
+
+def _outside(
+    given: Offer, asker: str, target: str, network: str, seen: tuple[Seen, ...], facts: Facts
+) -> Observation:
+    """A gateway that lies outside the leased network cannot be reached."""
+    port = facts.port_of(asker) or asker
+    right = [g for g in facts.site.network.gateways if _inside(g, ipaddress.ip_network(network))]
+    return Observation(
+        "wrong-gateway",
+        port,
+        {"port": port, "address": target, "gateway": right[0] if right else "", "count": ""},
+        (
+            evidence(given.seen.time_ns, given.seen.packet, given.seen.text),
+            *shown(*(Seen(s.time_ns, s.packet, f"ARP for {target}") for s in seen)),
+        ),
+        seen[0].time_ns,
+        seen[-1].time_ns,
+        text=f"The DHCP server {given.server} gives {port} the gateway {target}, which lies outside"
+        f" its network {network}: nobody answers there",
+        action=f"Correct the gateway (router option) of the DHCP server {given.server}"
+        + (f" to {right[0]}" if right else ""),
+    )
 
 
 def _failed_over(gateway: str, group: RouterGroup, facts: Facts) -> list[Observation]:

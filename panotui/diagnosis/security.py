@@ -7,6 +7,7 @@ of the policy become findings with evidence, and patterns over many flows are fo
 
 from __future__ import annotations
 
+import ipaddress
 import math
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable
@@ -30,14 +31,17 @@ from panotui.model import (
     address_text,
 )
 from panotui.model.flow_rows import FlowColumns
+from panotui.model.quantities import size
 from panotui.site.facts import Who, inside
 from panotui.state.connects import recent
 from panotui.state.flows.book import VIOLATION, flow_text_id
+from panotui.state.streams import StreamState
 
 TABLE_MAX = 512
 SCANNED_KEPT = 4096  # targets remembered per scanner
 _TARGET = np.dtype([("address", "u1", (16,)), ("port", ">u2")])
 LIMITS = thresholds().security
+_SHARED = ipaddress.IPv4Network("100.64.0.0/10")  # RFC 6598: between a provider and its customers
 OF_A_KIND = 8  # findings of one kind; the violations list has all of them
 
 
@@ -61,7 +65,10 @@ class ViolationRule(Rule):
                 continue
             # reported twice: the policy determines the severity
             severity = found.severity if violation.severity == "info" else violation.severity
-            out.append(replace(found, violation=violation.id, severity=severity))
+            found = replace(found, violation=violation.id, severity=severity)
+            if found.id == "inbound-internet" and _joined(out, found, violation):
+                continue
+            out.append(found)
         if facts.violations and (sent := self._exfil(facts)):
             out.extend(sent)
             self.due(facts.now_ns + SECOND)  # until it is too old
@@ -74,19 +81,32 @@ class ViolationRule(Rule):
         nets = facts.view.facts.inside
         if not nets:
             return
-        for stream in list(facts.streams.streams.values())[:OF_A_KIND]:
-            if not (inside(stream.src, nets) and inside(stream.dst, nets)):
-                continue
-            net = next(n for n in nets if inside(stream.src, (n,)))
-            row = stream.row
+        found: dict[str, list[StreamState]] = {}
+        for stream in facts.streams.streams.values():
+            if inside(stream.src, nets) and inside(stream.dst, nets):
+                around = next(n for n in nets if inside(stream.src, (n,)))
+                found.setdefault(str(around), []).append(stream)
+        for net, streams in list(found.items())[:OF_A_KIND]:
+            first = streams[0]
+            own = ipaddress.ip_network(net)
+            shared = isinstance(own, ipaddress.IPv4Network) and own.subnet_of(_SHARED)
+            numbers = "a carrier's numbers" if shared else "numbers of the internet"
+            if len(streams) == 1:
+                what = f"A camera stream runs between {first.src} and {first.dst}"
+            else:
+                what = f"{len(streams)} camera streams run between hosts of {net}"
             yield Observation(
-                "stream-leak", f"{stream.src} - {stream.dst}",
-                {"src": stream.src, "dst": stream.dst, "detail": ""},
-                (evidence(int(row.first_ns), int(row.first_packet), "the stream begins"),),
-                int(row.first_ns), int(row.last_ns), confidence="possible",
-                severity="warning",
-                text=f"A camera stream runs between {stream.src} and {stream.dst}: numbers of the"
-                " internet, but both are neighbours on this wire, so it most likely stays inside",
+                "stream-leak", f"{first.src} - {first.dst}" if len(streams) == 1 else net,
+                {"src": first.src, "dst": first.dst, "detail": ""},
+                tuple(
+                    evidence(int(s.row.first_ns), int(s.row.first_packet), "the stream begins")
+                    for s in streams[:OF_A_KIND]
+                ),
+                min(int(s.row.first_ns) for s in streams),
+                max(int(s.row.last_ns) for s in streams), confidence="possible",
+                severity="warning", key=net,
+                text=f"{what}: {numbers}, but they are neighbours on this wire, so the picture most"
+                " likely stays inside",
                 action=f'Add "{net}" to local in [network] of the site file if the site uses these'
                 " numbers inside (panotui init drafts it)",
             )  # fmt: skip
@@ -101,6 +121,7 @@ class ViolationRule(Rule):
         more = (
             f", {v.flows} flows, {v.packets} packets" if v.flows > 1 else f", {v.packets} packets"
         )
+        more += f" ({size(v.bytes)})" if v.reason == "stream-leak" else ""
         values = {
             "src": v.src, "dst": v.dst, "dport": str(v.dport or 0), "host": v.host or v.dst,
             "detail": more, "port": v.port or "",
@@ -142,9 +163,12 @@ class ViolationRule(Rule):
                 return None  # an attempt at a closed port
             if v.transport not in ("tcp", "udp"):
                 return None
+            # what the internet reaches is one open door, whoever comes through it
+            door = f"{v.dst}:{v.dport} {v.transport}" if kind == "inbound-internet" else ""
             return Observation(
                 kind, f"{v.src} > {v.dst}:{v.dport}", values, seen, first, last, flow=v.flow,
                 severity=None if answered or kind == "inbound-undeclared" else "warning",
+                key=door,
             )  # fmt: skip
         if v.reason == "lateral":
             return Observation(
@@ -191,6 +215,25 @@ class ViolationRule(Rule):
             for (client, host), (total, slot) in sent.items()
             if total > LIMITS.exfil_bytes
         ]
+
+
+def _joined(out: list[Observation], found: Observation, violation: ViolationRecord) -> bool:
+    """Whether another host came through the same door before: then it is one finding of both."""
+    at = next((i for i, o in enumerate(out) if o.life_key == found.life_key), None)
+    if at is None:
+        return False
+    first = out[at]
+    count = int(first.values.get("hosts", "1")) + 1
+    worst = "error" if "error" in (first.severity, found.severity) else first.severity
+    answers = first.values["detail"] or found.values["detail"]
+    out[at] = replace(
+        first, severity=worst, subject=f"{violation.dst}:{violation.dport}",
+        values={**first.values, "hosts": str(count), "detail": answers},
+        text=f"{count} hosts on the internet reach {violation.dst} port {violation.dport}{answers}",
+        evidence=(*first.evidence, *found.evidence)[:OF_A_KIND],
+        first_ns=min(first.first_ns, found.first_ns), last_ns=max(first.last_ns, found.last_ns),
+    )  # fmt: skip
+    return True
 
 
 class ScanRule(Rule):

@@ -136,6 +136,7 @@ class CameraStamps(Table, frozen=True):
 
     off_share: Share
     calm_ns: Nanoseconds
+    counted_ns: Nanoseconds
     compared_s: WholeSeconds
     off_s: tuple[float, float]
     jumped_s: WholeSeconds
@@ -224,6 +225,7 @@ class Connections(Table, frozen=True):
     answer_ns: Nanoseconds
     said_ns: Nanoseconds
     cuts: Count
+    starved_bytes: Count
     at_once_ns: Nanoseconds
 
 

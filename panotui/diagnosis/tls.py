@@ -14,7 +14,7 @@ from msgspec import Struct, field
 
 from panotui.diagnosis.catalogue import alerts
 from panotui.diagnosis.cloud import AMAZON, TABLE_MAX
-from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.facts import Facts, Observation, Rule, day_text, evidence
 from panotui.diagnosis.phrases import listed, times
 from panotui.model import (
     AnyMessage,
@@ -34,6 +34,7 @@ _FOLLOWS = ("tls-alert", "client-cert-rejected", "alpn-stripped", "endpoint-fail
             "sni-filtered")  # fmt: skip
 _HOSTS_MAX = 256
 _DISTRUST = frozenset({42, 46, 48})  # a bad or unknown certificate, or one of an unknown issuer
+_EXPIRED = 45
 _REVOKED = "The device certificate is revoked or not registered"
 
 
@@ -47,6 +48,7 @@ class _Handshake(Struct):
     requested: bool = False
     stripped: bool = False
     genuine: bool = False  # the server's certificate was seen, and is Amazon's
+    not_after_ns: int | None = None  # the end of the server's certificate
 
 
 class _Failure(Struct):
@@ -59,6 +61,21 @@ class _Failure(Struct):
     flow: str | None = None
     works: bool = False  # the handshake succeeded anyway
     distrust: bool = False  # the appliance rejects the server's certificate
+
+
+def _of_dates(handshake: _Handshake, not_after_ns: int, now_ns: int) -> tuple[str, str]:
+    """Who is wrong about a certificate that the appliance calls expired: it was seen itself."""
+    day = day_text(not_after_ns)
+    if not_after_ns < now_ns:
+        return (
+            f", and the certificate ended on {day}",
+            f"Find out what answers for {handshake.hello.sni or 'that name'} with an old"
+            " certificate (a proxy or an endpoint of the site), and have its owner renew it",
+        )
+    return (
+        f", but the certificate is good until {day}",
+        "Set the appliance's clock right (NTP): it is ahead",
+    )
 
 
 class TlsRule(Rule):
@@ -131,6 +148,7 @@ class TlsRule(Rule):
 
     def _certificate(self, handshake: _Handshake, message: TlsCertificate, facts: Facts) -> None:
         host = handshake.hello.sni or ""
+        handshake.not_after_ns = message.not_after_ns
         issuer = message.issuer_organisation or message.issuer
         if not any(m.rule.kind == "cloud" for m in facts.policy.match_host(host)):
             return
@@ -174,9 +192,13 @@ class TlsRule(Rule):
             values = {"meaning": meaning, "advice": expired if message.code == 45 else _REVOKED}
             self._fail("client-cert-rejected", handshake, message, values, text, facts)
             return
+        until = ""
+        if message.code == _EXPIRED and message.from_client and handshake.not_after_ns:
+            until, advice = _of_dates(handshake, handshake.not_after_ns, message.time_ns)
         failure = self._fail(
             "tls-alert", handshake, message,
-            {"side": side, "meaning": f"{meaning} ({message.code})", "advice": advice}, text, facts,
+            {"side": side, "meaning": f"{meaning} ({message.code}){until}", "advice": advice},
+            text, facts,
         )  # fmt: skip
         failure.confidence = "possible" if message.level is None else None
         # a client that rejects Amazon's own certificate has a wrong clock, and nobody intercepts

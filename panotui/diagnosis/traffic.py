@@ -26,6 +26,7 @@ from panotui.model import (
 from panotui.state.ports import Looped
 
 LIMITS = thresholds().traffic
+_COPIES = ("mirror-duplicates|mirror",)  # what comes round again is no mirror's copy
 SLOW_MBPS = 90  # seconds that a meter skips have less, see `meter.steady`
 
 
@@ -216,6 +217,7 @@ class TrafficRule(Rule):
                     text=f"The same frames come round again and again on {name}: {frames:,} within"
                     f" {span} s; the network has a loop",
                     detail=(f"sent by {', '.join(senders[:4])}",),
+                    covers=_COPIES,
                 )
             )
         return out
@@ -240,6 +242,7 @@ class TrafficRule(Rule):
                             second * SECOND, packet, f"the last of {count} broadcasts in a second"
                         ),
                     ),
+                    covers=_COPIES,
                 )
             )
         return out

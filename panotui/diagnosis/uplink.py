@@ -31,6 +31,7 @@ from panotui.site.facts import Who
 from panotui.state.connects import recent
 from panotui.state.ladder import FLIGHT, HELLO, SYN, Attempt
 
+_SOCKS = 1080
 LOOK_AGAIN_NS = 10 * SECOND
 MEASURED_EACH_NS = 5 * SECOND
 
@@ -54,6 +55,8 @@ class UplinkRule(Rule):
         self._asked: OrderedDict[int, tuple[str, str]] = OrderedDict()  # flow -> proxy, host
         # by proxy and host: its last refusal
         self._denied: OrderedDict[tuple[str, str], HttpMessage] = OrderedDict()
+        # by server: when its newest connection was in use, and the packet that began it
+        self._socks: OrderedDict[str, tuple[int, int]] = OrderedDict()
         self._found: list[Observation] = []
         self._in_use = False  # there was something to measure
         self._looked_ns = 0
@@ -93,8 +96,30 @@ class UplinkRule(Rule):
             else:
                 self._denied.pop(asked, None)
 
+    def _note_socks(self, facts: Facts) -> None:
+        """Connections of the appliance to a SOCKS proxy that carried data."""
+        if facts.changed is None:
+            return
+        slots, rows = facts.changed_flows()
+        some = (rows["protocol"] == 6) & (rows["dport"] == _SOCKS) & (rows["payload_in"] > 0)
+        for slot in slots[some & (rows["payload_out"] > 0)][:16].tolist():
+            row = facts.flows.rows[slot]
+            if not facts.is_appliance(address_text(row.version, row.src)):
+                continue
+            server = address_text(row.version, row.dst)
+            self._socks[server] = row.last_ns, row.first_packet
+            self._socks.move_to_end(server)
+            while len(self._socks) > 16:
+                self._socks.popitem(last=False)
+
     def tick(self, facts: Facts) -> list[Observation]:
+        self._note_socks(facts)
         out = [
+            _by_socks(server, packet, last_ns)
+            for server, (last_ns, packet) in self._socks.items()
+            if recent(last_ns, facts.now_ns, COMMON_LIMITS.stale_s)
+        ]
+        out += [
             _through(server, message, host, count, self._refusal_of(server))
             for server, (message, host, count) in self._proxies.items()
             if recent(message.time_ns, facts.now_ns, COMMON_LIMITS.stale_s)
@@ -258,6 +283,21 @@ def _lottery(facts: Facts) -> Observation | None:
             ),
             *(f"tcp-blocked|{way} TCP port 443" for way in ways),
         ),
+    )
+
+
+def _by_socks(server: str, packet: int, last_ns: int) -> Observation:
+    """The appliance uses the port that is a SOCKS proxy's."""
+    return Observation(
+        "proxy-seen",
+        server,
+        {"server": server, "host": ""},
+        (evidence(last_ns, packet, f"a connection to port {_SOCKS} begins"),),
+        last_ns,
+        last_ns,
+        "likely",
+        text=f"Traffic of the appliance goes through a SOCKS proxy at {server} (port {_SOCKS})",
+        covers=(f"lateral|{server}:{_SOCKS}",),
     )
 
 

@@ -105,6 +105,9 @@ def told(one: Bad, facts: Facts) -> Observation:
     )
 
 
+_OF_AWS = ("amazonaws.com", "amazonaws.com.cn", "api.aws", "aws.com", "cloudfront.net")
+
+
 def _text(one: Bad, names: list[str], client: str) -> str | None:
     """The sentence if the catalogue's does not fit."""
     servers = [one.server, *one.also]
@@ -125,6 +128,8 @@ def _text(one: Bad, names: list[str], client: str) -> str | None:
         return (
             f"{does('give')} IPv6 addresses alone for {names_of(names)}, and {client} has no IPv6"
         )
+    if _own_alias(one) and len(names) == 1:
+        return f"{does('lead')} {names[0]} to the alias {one.through}, which has no address"
     if one.kind == "nodata" and one.through and len(names) == 1:
         return (
             f"{does('give')} no address for {names[0]}, only the alias {one.through}: the name is"
@@ -152,6 +157,12 @@ def names_of(names: list[str]) -> str:
     return ", ".join(names[:NAMED]) + more
 
 
+def _own_alias(one: Bad) -> bool:
+    """The name leads to a name that is nobody's but the site's, or a filter's."""
+    own = one.kind == "nodata" and bool(one.through)
+    return own and not (one.through or "").rstrip(".").endswith(_OF_AWS)
+
+
 def _action(one: Bad, names: list[str]) -> str | None:
     """The action if the catalogue's does not fit."""
     named, server = names_of(names), listed([one.server, *one.also])
@@ -159,6 +170,11 @@ def _action(one: Bad, names: list[str]) -> str | None:
         return (
             f"The owner of {server} should let the IPv4 addresses (A) of {named} through: a filter"
             " holds them back"
+        )
+    if _own_alias(one) and len(names) == 1:
+        return (
+            f"The owner of {server} should correct the alias {one.through}, or take it away: it"
+            f" hides {names[0]}"
         )
     if one.kind == "refused" and not one.everything:
         return f"The owner of {server} should let it answer for {named}: a filter refuses it"

@@ -106,7 +106,12 @@ def _worst_of_subjects(findings: Iterable[FindingRecord]) -> dict[str, FindingRe
 
 
 def _open(findings: Iterable[FindingRecord]) -> Iterator[FindingRecord]:
-    """Findings that are not marked as known, information excluded."""
-    for finding in findings:
-        if finding.cleared_time_ns is None and not finding.known and finding.severity in _RANK:
+    """Findings that nobody knows of yet, but for information and for what is left of something
+    that is over."""
+    all_of_them = list(findings)
+    over = {f.key for f in all_of_them if f.cleared_time_ns is not None}
+    for finding in all_of_them:
+        if finding.cleared_time_ns is not None or finding.known or finding.hidden_by in over:
+            continue
+        if finding.severity in _RANK:
             yield finding

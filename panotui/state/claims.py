@@ -25,6 +25,7 @@ LIMITS = thresholds().claims
 SWEPT_MAX = 4096
 SWEEPERS_MAX = 64
 HSRP_ACTIVE = 16
+_LINK_LOCAL = "169.254."
 # MACs of a router pair or cluster, not of one device: VRRP and CARP, HSRP, GLBP, network load
 # balancing
 _VIRTUAL = (
@@ -154,6 +155,27 @@ class ClaimBook:
     def has_another(self, mac: str, address: str) -> bool:
         """The MAC claims another address as well."""
         return any(mac in a.claims for ip, a in self.addresses.items() if ip != address)
+
+    def moved_to(self, mac: str, address: str, since_ns: int) -> tuple[str, Seen] | None:
+        """The one address that a MAC alone has claimed since a time, other than `address`; None
+        where it claimed none, or several, as a router does."""
+        found = [
+            (ip, known.claims[mac].last)
+            for ip, known in self.addresses.items()
+            if ip != address and mac in known.claims and len(known.claims) == 1
+        ]
+        now = [(ip, last) for ip, last in found if last.time_ns >= since_ns]
+        routable = [one for one in now if not one[0].startswith(_LINK_LOCAL)] or now
+        return routable[0] if len(routable) == 1 and not virtual(mac) else None
+
+    def newcomer(self, address: str, mac: str, time_ns: int) -> bool:
+        """At that time a MAC had taken an address that another device had used until then."""
+        known = self.addresses.get(address)
+        if known is None or mac not in known.claims:
+            return False
+        before = [c for c in known.claims.values() if c.mac != mac and c.lives_there]
+        first = known.claims[mac].first.time_ns
+        return bool(before) and all(c.first.time_ns < first for c in before) and first <= time_ns
 
     def advertises(self, mac: str) -> bool:
         """The MAC belongs to a redundant router."""

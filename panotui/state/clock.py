@@ -13,6 +13,7 @@ from __future__ import annotations
 import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable, Collection
+from itertools import islice
 from typing import ClassVar
 
 from msgspec import Struct, field
@@ -26,6 +27,7 @@ LIMITS = thresholds().clock
 SHOWN = 8  # most packets in a row kept as evidence
 CLIENTS_MAX = 256
 STAMPS_MAX = 1024
+LOOKED_BACK = 64  # questions, of whom a stray answer may be
 MODE_CLIENT, MODE_SERVER = 3, 4
 
 
@@ -47,7 +49,9 @@ class Side(Struct):
     asked: list[tuple[int, int]] = field(default_factory=list)  # (time, packet) of those
     rejected: int = 0  # consecutive answers that fit no recent request
     rejected_seen: list[tuple[int, int]] = field(default_factory=list)  # (time, packet) of those
-    accepted_ns: int = 0  # the newest answer that fits its request
+    elsewhere: str = ""  # another address that answered its newest question,
+    elsewhere_seen: list[tuple[int, int]] = field(default_factory=list)  # (time, packet) of those
+    accepted_ns: int = 0  # the newest answer that fits its question
     offset_ms: float | None = None  # of the client against this server
     stratum: int | None = None
     leap: int | None = None
@@ -127,6 +131,8 @@ class ClockBook:
         self._waiting: OrderedDict[tuple[str, str, int], Exchange] = OrderedDict()
         # client -> (packet time, stamp - packet time) for comparison with a later request
         self._stamps: dict[str, tuple[int, int]] = {}
+        # how far the newest time server that is itself in time is ahead of the capture's clock
+        self.ahead_of_capture_ns: float | None = None
         self.evicted = 0
 
     def _server(self, address: str) -> TimeServer:
@@ -172,6 +178,8 @@ class ClockBook:
         )
 
     def _answer(self, message: NtpMessage) -> None:
+        if self._from_elsewhere(message):
+            return
         server = self._server(message.src)
         side = server.sides.get(message.dst)
         if side is not None and side.last == (message.origin, message.transmit) != (0, 0):
@@ -187,6 +195,7 @@ class ClockBook:
         side.last = (message.origin, message.transmit)
         side.unanswered = 0
         side.asked = []
+        side.elsewhere, side.elsewhere_seen = "", []
         side.stratum, side.leap = message.stratum, message.leap
         side.answer_ns, side.answer_packet = message.time_ns, message.packet
         side.kiss = message.reference_id if message.stratum == 0 else None
@@ -204,11 +213,29 @@ class ClockBook:
         t2, t3 = message.receive_ns, message.transmit_ns
         server.delay_ms = max(0, (p4 - p1) - (t3 - t2)) / 1e6
         side.offset_ms = None
-        if not side.synchronised or exchange.stamp_ns is None:
+        if not side.synchronised:
+            return
+        probe = ((t2 - p1) + (t3 - p4)) / 2
+        self.ahead_of_capture_ns = probe
+        if exchange.stamp_ns is None:
             return
         if self._believed(exchange, exchange.stamp_ns):
-            probe = ((t2 - p1) + (t3 - p4)) / 2
             side.offset_ms = (exchange.stamp_ns - p1 - probe) / 1e6
+
+    def _from_elsewhere(self, message: NtpMessage) -> bool:
+        """An answer that quotes a question which went to another address: no client takes it."""
+        known = self.servers.get(message.src)
+        if not message.origin or (known is not None and message.dst in known.sides):
+            return False
+        for key in islice(reversed(self._waiting), LOOKED_BACK):
+            if key[0] == message.dst and key[2] == message.origin:
+                side = self._server(key[1]).sides.get(message.dst)
+                if side is not None:
+                    seen = (message.time_ns, message.packet)
+                    side.elsewhere = message.src
+                    side.elsewhere_seen = [*side.elsewhere_seen, seen][-SHOWN:]
+                return True
+        return False
 
     def _matched(self, message: NtpMessage) -> Exchange | None:
         """The request that an answer fits, if it was sent just before."""

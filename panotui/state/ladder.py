@@ -153,8 +153,10 @@ class Attempt(Struct):
         elif isinstance(message, HttpMessage) and not message.from_client:
             self.http = message
 
-    def climb(self, row: FlowRow, now_ns: int, tls: bool) -> None:
-        """Compute how far it got. `tls`: only a handshake or its data prove success."""
+    def climb(self, row: FlowRow, now_ns: int, tls: bool, unread: bool = False) -> None:
+        """Work out how far it came. `tls`: only a handshake or its data prove success; `unread`:
+        the capture cuts frames, so nobody can say what was answered.
+        """
         first, last = row.first_ns, row.last_ns
         self.last_ns = last
         self.syns, self.synacks = row.syn_out, row.syn_in
@@ -182,6 +184,8 @@ class Attempt(Struct):
             self.evidence.clear()
         elif not tls:
             self._answer(row, now_ns, history, SYN)
+        elif unread and back and self.hello is None:
+            self.passed, self.how = FLIGHT, "waiting"
         else:
             self._handshake(row, now_ns, history, back)
 

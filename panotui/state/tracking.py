@@ -184,7 +184,7 @@ class ConnectionTracking:
         """Update the attempt of a flow, and its target."""
         attempt = self._attempt(key, row, target)
         worked = attempt.works
-        attempt.climb(row, now_ns, self._is_tls(row))
+        attempt.climb(row, now_ns, self._is_tls(row), self.view.cut_short)
         if target.icmp is not None and attempt.passed < SYN and not attempt.older:
             attempt.how = "icmp" if target.icmp.time_ns >= attempt.first_ns else attempt.how
         for to in (target, endpoint.attempts if endpoint is not None else None):

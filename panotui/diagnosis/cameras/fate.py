@@ -15,6 +15,7 @@ from panotui.diagnosis.cameras.words import stream_anchor, whose
 from panotui.diagnosis.facts import Facts, Observation, Rule, clock_text, evidence
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import NEVER, SECOND, AnyMessage, StreamGap
+from panotui.model.quantities import counted
 from panotui.state.camera import Camera
 from panotui.state.camera_streams import let_go
 from panotui.state.streams import LIMITS as STREAM_LIMITS
@@ -107,7 +108,7 @@ class FateRule(Rule):
             {"count": str(len(names)), "names": _listed(names), "where": where,
              "port": where if losing[0].stream.port else "",
              "detail": "" if behind <= set(together) else
-             f"; {len(behind - set(together))} others do not"},
+             f"; {_unhurt(len(behind - set(together)))}"},
             tuple(
                 evidence(b.time_ns, b.packet, f"{b.lost} lost of {by_stream[b.stream].camera.name}")
                 for b in seen[-8:]
@@ -157,9 +158,11 @@ def _silent(way: str, members: list[_Member], facts: Facts) -> Iterable[Observat
     text: str | None = None
     action: str | None = None
     if flowing:
+        others = counted(len(flowing), "other", "others")
+        verb = "goes" if len(flowing) == 1 else "go"
         text = (
             f"{len(names)} cameras stopped in the same second, at {clock_text(first)}, while "
-            f"{len(flowing)} others behind {way} go on: {_listed(names)}"
+            f"{others} behind {way} {verb} on: {_listed(names)}"
         )
         action = "Look for what these cameras share: a PoE switch, its power, its uplink"
     yield Observation(
@@ -189,6 +192,10 @@ def _stopped_at(stream: StreamState, time_ns: int) -> bool:
         f.kind in ("silence", "backlog") and abs(f.start_ns - time_ns) <= LIMITS.together_ns
         for f in stream.freezes
     )
+
+
+def _unhurt(count: int) -> str:
+    return f"{counted(count, 'other', 'others')} {'does' if count == 1 else 'do'} not"
 
 
 def _listed(names: list[str]) -> str:

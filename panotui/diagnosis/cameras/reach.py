@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable
 
 from panotui.diagnosis.cameras.lockout import lockout
-from panotui.diagnosis.cameras.words import about, subject_of
+from panotui.diagnosis.cameras.words import about, anchor_of, subject_of
 from panotui.diagnosis.facts import LIMITS as COMMON_LIMITS
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.phrases import attempts
 from panotui.diagnosis.thresholds import thresholds
-from panotui.model import Confidence
+from panotui.model import Confidence, IcmpMessage
 from panotui.state.camera import Camera
 from panotui.state.camera_state import LIMITS as CAMERA_STATE_LIMITS
-from panotui.state.connects import recent
+from panotui.state.claims import Seen
+from panotui.state.connects import icmp_meaning, recent
 from panotui.state.ladder import syns
 
+_HOST_AWAY = (1, 7)  # the router knows the network, and not the host
+_PROHIBITED = (9, 10, 13)  # administratively
 LIMITS = thresholds().cameras.reach
 
 
@@ -48,6 +52,9 @@ def _silent(camera: Camera, facts: Facts) -> Iterable[Observation]:
     detail = tuple(f"control: camera {o} answers" for o in others[:2])
     sureness: Confidence = "likely" if others else "possible"
     if camera.arp_silent_ns and camera.media_ns < camera.arp_silent_ns:
+        if camera.mac and (moved := facts.claims.moved_to(camera.mac, camera.address, since)):
+            yield _elsewhere(camera, *moved, detail, facts)
+            return
         yield Observation(
             "camera-unreachable", subject_of(camera),
             {**values, "detail": "ARP for it goes unanswered"},
@@ -59,13 +66,71 @@ def _silent(camera: Camera, facts: Facts) -> Iterable[Observation]:
     elif camera.syn_unanswered >= CAMERA_STATE_LIMITS.unanswered_syns and recent(
         camera.syn_last_ns, now, COMMON_LIMITS.stale_s
     ):
+        unanswered = f"{syns(camera.syn_unanswered)} unanswered"
+        seen = [evidence(camera.syn_first_ns, camera.syn_packet, "SYN, no answer")]
+        action: str | None = None
+        message = _said_by_router(camera, facts)
+        if message is not None:
+            said = f"{message.src} says {icmp_meaning(message)}"
+            unanswered = f"{unanswered}, and {said}"
+            seen.append(evidence(message.time_ns, message.packet, f"ICMP: {said}"))
+            action = _on_the_way(camera, message)
         yield Observation(
-            "camera-unreachable", subject_of(camera),
-            {**values, "detail": f"{syns(camera.syn_unanswered)} unanswered"},
-            (evidence(camera.syn_first_ns, camera.syn_packet, "SYN, no answer"),),
-            camera.syn_first_ns, camera.syn_last_ns, sureness, detail=detail,
+            "camera-unreachable", subject_of(camera), {**values, "detail": unanswered}, tuple(seen),
+            camera.syn_first_ns, camera.syn_last_ns, sureness, detail=detail, action=action,
             camera=camera.address,
         )  # fmt: skip
+
+
+def _said_by_router(camera: Camera, facts: Facts) -> IcmpMessage | None:
+    """What a router on the way says of the camera, to the appliance."""
+    return next(
+        (
+            t.icmp
+            for t in facts.connects.ours()
+            if t.server == camera.address and t.icmp is not None and t.icmp.src != camera.address
+        ),
+        None,
+    )
+
+
+def _on_the_way(camera: Camera, message: IcmpMessage) -> str:
+    """Whom to ask where a router says why."""
+    if message.version != 4 or message.code in _HOST_AWAY:
+        return (
+            f"Check the camera's power (PoE) and its address {camera.address} in the network"
+            f" behind {message.src}"
+        )
+    if message.code in _PROHIBITED:
+        return (
+            f"Ask the owner of {message.src} to let the appliance reach {camera.address}: a rule"
+            " of that router forbids it"
+        )
+    return f"Ask the owner of {message.src} for its route to {camera.address}: it has none"
+
+
+def _elsewhere(
+    camera: Camera, address: str, said: Seen, detail: tuple[str, ...], facts: Facts
+) -> Observation:
+    """Its device is heard, by its MAC, at another address than the one that it is read at."""
+    if ipaddress.ip_address(address).is_link_local:
+        where = f"got no address from DHCP and is at {address} now"
+        action = f"Find out why the DHCP server gives camera {camera.name} no address"
+    else:
+        where = f"is at {address} now"
+        action = f"Give camera {camera.name} its old address back (a DHCP reservation)"
+    return Observation(
+        "camera-unreachable", subject_of(camera), {**about(camera), "detail": ""},
+        (
+            evidence(camera.arp_silent_ns, camera.syn_packet, "ARP, no answer"),
+            evidence(said.time_ns, said.packet, said.text),
+        ),
+        camera.arp_silent_ns, facts.now_ns, "likely", detail=detail,
+        text=f"Camera {camera.name} does not answer at {camera.address}: its device {camera.mac}"
+        f" {where}, and the appliance still asks for {camera.address}",
+        action=f"{action}, or enter the new address in the application and the site file",
+        camera=camera.address, covers=(f"camera-reboot|{anchor_of(camera)}",),
+    )  # fmt: skip
 
 
 def _refused(camera: Camera, facts: Facts) -> Iterable[Observation]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from panotui.diagnosis.cameras.words import about, anchor_of, subject_of
+from panotui.diagnosis.cameras.words import about, anchor_of, stream_anchor, subject_of, whose
 from panotui.diagnosis.facts import Facts, Observation, evidence
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import APPS, EvidenceRecord, address_text
@@ -15,7 +15,19 @@ from panotui.state.connects import recent
 RTSP = APPS.index("rtsp")
 LOOKED_AT = 16  # flows per tick
 READERS_MAX = 512
+_PACE = ("stream-jitter", "stream-fps", "stream-timestamps")
 LIMITS = thresholds().cameras.readers
+
+
+def _of_pace(camera: Camera, client: str, facts: Facts) -> tuple[str, ...]:
+    """What is measured over many pictures and suffers from a reader that takes them too late."""
+    streams = facts.camera_streams.get(camera.address, [])
+    anchors = [
+        stream_anchor(camera, s, whose(s, streams, facts), len(streams))
+        for s in streams
+        if s.dst == client
+    ]
+    return tuple(f"{name}|{anchor}" for anchor in anchors for name in _PACE)
 
 
 class SlowReaders:
@@ -70,6 +82,7 @@ class SlowReaders:
                 # data that a reader does not accept cannot arrive
                 blocks=(f"reader:{address}/{client}",)
                 if recent(since, facts.now_ns, LIMITS.shut_s) else (),
+                covers=_of_pace(camera, client, facts),
                 severity="info" if foreign else None,
                 camera=camera.address, key=f"{anchor_of(camera)}|{client}" if foreign else None,
             )  # fmt: skip

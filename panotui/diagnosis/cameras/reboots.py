@@ -14,7 +14,8 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from panotui.diagnosis.cameras.words import about, anchor_of, subject_of
-from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.facts import Facts, Observation, Rule, clock_text, evidence
+from panotui.diagnosis.phrases import listed
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, AnyMessage, ArpMessage, DhcpMessage, StreamRow
 from panotui.model.quantities import span
@@ -30,6 +31,7 @@ class _Wake(Struct, frozen=True):
     time_ns: int
     packet: int
     text: str
+    mac: str
 
 
 class RebootRule(Rule):
@@ -43,16 +45,20 @@ class RebootRule(Rule):
 
     def observe(self, message: AnyMessage, facts: Facts) -> None:
         if isinstance(message, ArpMessage) and message.sender_ip == message.target_ip:
-            self._wake(message.sender_ip, message.time_ns, message.packet, "ARP announcement")
+            said = "ARP announcement"
+            wake = _Wake(message.time_ns, message.packet, said, message.sender_mac)
+            self._wake(message.sender_ip, wake)
         elif isinstance(message, DhcpMessage) and message.type == "discover":
             camera = next(
                 (c for c in facts.cameras.cameras.values() if c.mac == message.client_mac), None
             )
             if camera is not None:
-                self._wake(camera.address, message.time_ns, message.packet, "DHCP DISCOVER")
+                said = "DHCP DISCOVER"
+                wake = _Wake(message.time_ns, message.packet, said, message.client_mac)
+                self._wake(camera.address, wake)
 
-    def _wake(self, address: str, time_ns: int, packet: int, text: str) -> None:
-        self._awake.setdefault(address, deque(maxlen=8)).append(_Wake(time_ns, packet, text))
+    def _wake(self, address: str, wake: _Wake) -> None:
+        self._awake.setdefault(address, deque(maxlen=8)).append(wake)
         while len(self._awake) > 512:
             self._awake.popitem(last=False)
 
@@ -62,6 +68,7 @@ class RebootRule(Rule):
             found = list(self._woke(camera, facts))
             found = found or list(_began_anew(camera, facts)) or list(_forgot(camera, facts))
             out.extend(found or _all_at_once(camera, facts))
+        out.extend(_together(out, facts))
         return out
 
     def _woke(self, camera: Camera, facts: Facts) -> Iterable[Observation]:
@@ -69,6 +76,8 @@ class RebootRule(Rule):
         if not awake or not recent(awake[-1].time_ns, facts.now_ns, 600):
             return
         woke = awake[-1].time_ns
+        if facts.claims.newcomer(camera.address, awake[-1].mac, woke):
+            return  # another device has taken its place
         ended = [
             s
             for s in camera.sessions.values()
@@ -88,6 +97,50 @@ class RebootRule(Rule):
             {**about(camera), "detail": f"its sessions dropped, then {awake[-1].text}"},
             tuple(evidence(w.time_ns, w.packet, w.text) for w in awake), woke, woke,
         camera=camera.address, covers=_while_it_starts(camera),
+        )  # fmt: skip
+
+
+def _stopped_ns(camera: Camera, back_ns: int, facts: Facts) -> int:
+    """When its pictures ended before it came back."""
+    own = [
+        s.row.last_ns
+        for s in facts.camera_streams.get(camera.address, [])
+        if s.dst != camera.address and s.row.last_ns < back_ns - LIMITS.stopped_ns
+    ]
+    return max(own, default=0)
+
+
+def _together(seen: list[Observation], facts: Facts) -> Iterable[Observation]:
+    """Cameras of one port that went off in the same moment and have started again."""
+    if len(seen) < 2:
+        return
+    restarted: list[tuple[int, Camera, Observation]] = []
+    for one in seen:
+        camera = facts.cameras.get(one.camera or "")
+        stopped = _stopped_ns(camera, one.last_ns, facts) if camera is not None else 0
+        if camera is not None and stopped:
+            restarted.append((stopped, camera, one))
+    restarted.sort(key=lambda r: r[0])
+    for port in {camera.port for _, camera, _ in restarted}:
+        own = [r for r in restarted if r[1].port == port]
+        last = own[-1][0]
+        own = [r for r in own if last - r[0] <= LIMITS.together_ns]
+        if len(own) < 2:
+            continue
+        names = sorted(camera.name for _, camera, _ in own)
+        where = port or "the reader"
+        yield Observation(
+            "camera-reboot", f"cameras behind {where}", {**about(own[0][1]), "detail": ""},
+            tuple(one.evidence[-1] for _, _, one in own[:8] if one.evidence),
+            own[0][0], max(one.last_ns for _, _, one in own),
+            text=f"{listed(names)} went off in the same second, at {clock_text(own[0][0])}, and"
+            " have started again",
+            action="Look for what these cameras share: a PoE switch, its power budget, its uplink",
+            covers=(
+                f"cameras-silent|cameras behind {where}",
+                *(f"camera-reboot|{anchor_of(camera)}" for _, camera, _ in own),
+            ),
+            weight=float(len(names)),
         )  # fmt: skip
 
 

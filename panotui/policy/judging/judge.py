@@ -172,9 +172,13 @@ class Judge:
         for rule in self.policy.rules:
             if rule.kind == "service" and rule.direction == "in" and self._service_in(rule, f):
                 return self._allowed(f, rule, "allowed")
-        if f.one_way and f.transport == "udp" and f.sport == f.dport and not f.answered:
+        both = f.transport == "udp" and f.sport == f.dport and not f.answered
+        if both and f.one_way:
             # both ports equal: the client is unknown; an answer whose query was not captured
             return self._outbound_side(f.turned())
+        if both and f.app == "ntp" and not f.client_who & Who.INTERNET:
+            # a neighbour's time: mostly the answer to a question that went to its other address
+            return Decision("infrastructure", BYSTANDER)
         if f.opened != "syn" and f.mid_stream:
             # its beginning was not seen, so an inbound connection is not proved
             return self._outbound_side(replace(f.turned(), mid_stream=True))
@@ -190,7 +194,7 @@ class Judge:
             "violation",
             reason="inbound",
             severity=severity,
-            host=self._best_name(f),
+            host=None,  # what an outsider calls us is no name of ours
             detail="internet" if internet else "local",
         )
 
