@@ -35,6 +35,7 @@ class Situation:
     never: dict[str, str] = field(default_factory=dict)
     severity: dict[str, str] = field(default_factory=dict)
     violations: int | None = 0
+    cameras: dict[str, str] = field(default_factory=dict)  # name -> regular expression of its state
     proved: bool = True  # each loud finding has a packet as evidence
     live: bool = False
     readings: tuple[LinkReading, ...] = ()
@@ -78,6 +79,10 @@ class Situation:
         for one in visible:
             if bad := NEVER.search(words(one)):
                 yield f"{one.id} says {bad.group(0)!r}: {words(one)}"
+        for name, wanted in self.cameras.items():
+            states = [c.state for c in snapshot.cameras if c.name == name]
+            if not states or not re.fullmatch(wanted, states[0]):
+                yield f"camera {name} is {states}, not {wanted}"
         if self.violations is not None and len(snapshot.violations) != self.violations:
             yield f"violations: {[v.text for v in snapshot.violations]}"
 
