@@ -20,6 +20,7 @@ from panotui.model import (
     AnyMessage,
     EvidenceRecord,
     MqttMessage,
+    Severity,
     TlsClientHello,
     TlsFinished,
     address_text,
@@ -151,6 +152,9 @@ class SessionRule(Rule):
             detail = f": {also.client} connects with the same client id ({min(entry.ids)})"
         ours = facts.is_appliance(client)
         text, action = (None, None) if detail else _ended_by_server(entry, times, facts)
+        severity: Severity | None = "error" if text else None
+        if also is None and text is None:
+            text, action = _ended_by_client(entry, times, facts)
         return Observation(
             "mqtt-flapping",
             host,
@@ -166,7 +170,7 @@ class SessionRule(Rule):
             times[-1][0],
             key=f"{host} {client}",
             # for other hosts it is reported with their name, and without an action
-            severity=("error" if text else None) if ours else "info",
+            severity=severity if ours else "info",
             text=text,
             action=action if ours else "",
         )
@@ -361,6 +365,25 @@ def _ended_by_server(
         f" {max(longest, 0.1):.1f} s, {len(soon)} times in 10 min",
         "Look in AWS IoT at the thing of this appliance: its certificate must be active, with a"
         " policy that lets it connect with this client id, and no other device may use that id",
+    )
+
+
+def _ended_by_client(
+    entry: _Opened, opened: list[tuple[int, int]], facts: Facts
+) -> tuple[str | None, str | None]:
+    """The sentence and the action where the client itself ends each connection: nobody takes its
+    place then, for that is done by the server."""
+    lately = [e for e in entry.ends if e[0] >= opened[0][0]]
+    own = sorted(e[2] for e in lately if e[1] == "client")
+    if len(own) < LIMITS.cuts or len(own) < LIMITS.own_share * len(lately):
+        return None, None
+    who = facts.port_of(entry.client) or entry.client
+    usual = own[len(own) // 2] / SECOND
+    return (
+        f"{who} opens its MQTT connection to {entry.host} again and again and ends it itself after"
+        f" {usual:.0f} s, {len(own)} times in 10 min: most likely it gets no answer inside TLS",
+        f"Ask the owner of the firewall what happens to MQTT of {entry.client} after the TLS"
+        " handshake (application control, inspection)",
     )
 
 

@@ -225,6 +225,7 @@ class Connections(Table, frozen=True):
     answer_ns: Nanoseconds
     said_ns: Nanoseconds
     cuts: Count
+    own_share: Share
     starved_bytes: Count
     at_once_ns: Nanoseconds
 

@@ -27,7 +27,7 @@ LIMITS = thresholds().clock
 SHOWN = 8  # most packets in a row kept as evidence
 CLIENTS_MAX = 256
 STAMPS_MAX = 1024
-LOOKED_BACK = 64  # questions, of whom a stray answer may be
+LOOKED_AT = 64  # questions, of whom a stray answer may be
 MODE_CLIENT, MODE_SERVER = 3, 4
 
 
@@ -227,7 +227,7 @@ class ClockBook:
         known = self.servers.get(message.src)
         if not message.origin or (known is not None and message.dst in known.sides):
             return False
-        for key in islice(reversed(self._waiting), LOOKED_BACK):
+        for key in islice(reversed(self._waiting), LOOKED_AT):
             if key[0] == message.dst and key[2] == message.origin:
                 side = self._server(key[1]).sides.get(message.dst)
                 if side is not None:

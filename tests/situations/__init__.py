@@ -26,7 +26,8 @@ from tests.situations.situation import SITUATIONS, Situation
 from tests.situations.visit import CAPTURES
 
 __all__ = [
-    "CAPTURES", "SITUATIONS", "Situation", "cameras", "endpoints", "fates", "healthy", "names", "neighbours",
+    "CAPTURES", "SITUATIONS", "Situation",
+    "cameras", "endpoints", "fates", "healthy", "names", "neighbours",
     "plant_more", "plant_names", "plant_ways", "plant_well", "ports", "vantages",
     "visits_cameras", "visits_cloud", "visits_files", "visits_network", "visits_streams",
     "visits_well",

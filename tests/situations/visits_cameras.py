@@ -43,7 +43,7 @@ def camera_offers_another_codec_only(seed: int, codec: str) -> Yard:
 
 @visit(variants=[{"seed": 511}])
 def main_stream_h265_is_offered_beside_h264(seed: int) -> Yard:
-    """The SDP offers H.264 first and H.265 as second track; the appliance sets up H.264 and plays."""
+    """The SDP offers H.264 first and H.265 as second track; the appliance plays H.264."""
     y = well(seed, 1)
     v = View(y, y.cams[0])
     v.sdp = v.text() + "m=video 0 RTP/AVP 98\r\na=rtpmap:98 H265/90000\r\na=control:trackID=2\r\n"
@@ -345,7 +345,7 @@ def infrared_filter_moves(seed: int) -> Yard:
     cleared=("stream-frozen",),
 )
 def stream_stops_while_reports_go_on(seed: int, gap: float) -> Yard:
-    """No picture for 8 or 14 s, the camera's RTCP reports and answers go on, then pictures again."""
+    """No picture for 8 or 14 s, reports and answers of the camera go on, then pictures again."""
     y = well(seed, 2)
     stream(y, y.cams[0], 1, 56, gaps=((20, 20 + gap),))
     stream(y, y.cams[1], 1.5, 56)
@@ -462,7 +462,7 @@ def media_of_one_camera_never_arrive(seed: int) -> Yard:
     cameras={"cam2": "streaming"},
 )
 def udp_fails_once_and_tcp_takes_over(seed: int) -> Yard:
-    """cam2: PLAY by UDP brings nothing for 10 s; the appliance takes TCP, and it plays to the end."""
+    """cam2: PLAY by UDP brings nothing for 10 s; by TCP it plays to the end."""
     y = well(seed, 2, 100)
     stream(y, y.cams[0], 1, 96, delta=900)
     v = View(y, y.cams[1])

@@ -391,7 +391,7 @@ def time_answers_come_from_another_address(seed: int) -> Yard:
 
 @visit(variants=[{"seed": 151, "t1": 30}, {"seed": 152, "t1": 60}])
 def lease_is_short_and_renewed(seed: int, t1: float) -> Yard:
-    """The lease lasts two minutes or one, and is renewed by unicast in good time again and again."""
+    """The lease lasts a minute or two, and is renewed by unicast in good time."""
     y = Yard(seed, topology="single", cams=1)
     y.lease(0.1, y.cloud, y.router, y.router.ip, y.resolver.ip, seconds=2 * t1)
     y.well(200, begin=3)

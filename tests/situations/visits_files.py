@@ -99,7 +99,7 @@ def raw_ip_without_ethernet(seed: int) -> Yard:
 
 @visit(file=True, variants=[{"seed": 1181}], info=())
 def each_frame_comes_with_its_fcs(seed: int) -> Yard:
-    """Each frame has four bytes of FCS at its end (a TAP), and short frames have a trailer of junk."""
+    """Each frame has four bytes of FCS at its end (a TAP), short frames a trailer of junk."""
     y = small(seed)
     fr = [(t, f.ljust(60, b"\xaa") + struct.pack("<I", zlib.crc32(f)), i) for t, f, i in y.sorted()]
     y.file = pcap(y, frames=fr, link=1 | (1 << 26) | (4 // 2 << 28))

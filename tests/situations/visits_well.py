@@ -68,7 +68,7 @@ def well_sites(seed: int, **k: Any) -> Yard:
 def well_sites_without_a_site_file(seed: int, **k: Any) -> Yard:
     """The same without a site file."""
     y = small(seed, 60, **k)
-    y.sitetext = False
+    y.sitetext = ""
     return y
 
 
@@ -125,7 +125,7 @@ def window_without_a_site_file(seed: int) -> Yard:
     """Ten seconds out of the middle, no site file."""
     y = small(seed, 60)
     y.frames = [x for x in y.frames if 18 < x[0] < 28]
-    y.sitetext = False
+    y.sitetext = ""
     return y
 
 
@@ -285,7 +285,7 @@ def one_retry_here_and_there(seed: int) -> Yard:
 
 @visit(variants=[{"seed": 1321}])
 def cloud_closes_idle_http_connections(seed: int) -> Yard:
-    """Servers end idle HTTPS connections after 20 s by FIN, some by close_notify and RST: ordinary."""
+    """Servers end idle HTTPS connections after 20 s by FIN, some by close_notify and RST."""
     y = Yard(seed)
     y.begin()
     y.mqtt(3, 150)
@@ -345,7 +345,7 @@ def nothing_but_cameras_and_a_recorder(seed: int) -> Yard:
     for n, c in enumerate(y.cams):
         y.who(0.5 + n, nvr, c)
         stream(y, c, 1 + n, 50, reader=nvr, transport="tcp", agent="NVR/4.2", delta=900)
-    y.sitetext = False
+    y.sitetext = ""
     return y
 
 
