@@ -122,7 +122,7 @@ def time_of_the_capture_goes_back(seed: int, back: float) -> Yard:
     return y
 
 
-@visit(file=True, variants=[{"seed": 1231}], also=("capture-snapped",))
+@visit(proved=False, file=True, variants=[{"seed": 1231}], also=("capture-snapped",))
 def cut_at_54_bytes(seed: int) -> Yard:
     """A snap length of 54 bytes."""
     y = small(seed)

@@ -37,7 +37,11 @@ def key_frames(watched: Watched) -> Iterable[Observation]:
     if long > LIMITS.gop_s + 0.5:
         yield Observation(
             "stream-gop", watched.subject, {**watched.values, "seconds": f"{long:.0f}"},
-            (evidence(keyframe or row.first_ns, 0, "last key frame"),), **watched.base,
+            (
+                evidence(keyframe or row.first_ns, 0, "last key frame"),
+                evidence(row.last_ns, row.last_packet, "measured up to here"),
+            ),
+            **watched.base,
         )  # fmt: skip
 
 
