@@ -59,6 +59,15 @@ def distinct(values: NDArray[_T]) -> NDArray[_T]:
     return ordered[new]
 
 
+def lengths(starts: I64, end: int) -> I64:
+    """(g,) lengths of the runs that begin at `starts` (g,), the last of which stops at `end`:
+    `numpy.diff(starts, append=end)` at a third of its fixed cost."""
+    out = np.empty(len(starts), np.int64)
+    np.subtract(starts[1:], starts[:-1], out=out[:-1])
+    out[-1:] = end - starts[-1:]
+    return out
+
+
 def group_order(groups: I64) -> I64:
     """The stable order of numbers from 0 to 2^32: what `argsort(kind="stable")` gives, a tenth of
     its time. Fewer than 2^32 of them.

@@ -16,6 +16,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from panotui.model import I32, I64, Bool
+from panotui.model.arrays import lengths
 
 
 class Groups(Struct):
@@ -44,7 +45,7 @@ def group(rows: I64, slots: I32, capacity: int) -> Groups:
     edge[:1] = True
     np.not_equal(ordered[1:], ordered[:-1], out=edge[1:])
     first = np.flatnonzero(edge)
-    size = np.diff(first, append=len(ordered))
+    size = lengths(first, len(ordered))
     return Groups(rows.take(order), ordered.take(first).astype(np.int64), first, size)
 
 
@@ -77,7 +78,7 @@ class Runs(Struct):
         m = len(self.back)
         before = self.start - 1  # the last row of the other half, if the group has one
         before[self.lead] = -1
-        peer = np.repeat(before, np.diff(self.start, append=m))
+        peer = np.repeat(before, lengths(self.start, m))
         own = np.arange(-1, m - 1)
         earlier = np.empty(len(before), np.int64)
         earlier[1:] = before[:-1]
@@ -130,5 +131,5 @@ def rank(key: NDArray[np.integer]) -> I64:
     edge = np.append(True, ordered[1:] != ordered[:-1])
     first = np.flatnonzero(edge)
     rank = np.empty(len(key), np.int64)
-    rank[order] = np.arange(len(key)) - np.repeat(first, np.diff(first, append=len(key)))
+    rank[order] = np.arange(len(key)) - np.repeat(first, lengths(first, len(key)))
     return rank

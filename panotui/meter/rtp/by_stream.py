@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from panotui.model import F64, I64, Bool
+from panotui.model.arrays import lengths
 
 _Number = TypeVar("_Number", bound=np.generic)
 
@@ -34,11 +35,11 @@ class Segments:
 
     def __init__(self, key: NDArray[_Number]) -> None:
         self.n = len(key)
-        change = np.flatnonzero(key[1:] != key[:-1])
+        (change,) = (key[1:] != key[:-1]).nonzero()
         self.starts = np.empty(len(change) + 1, np.int64)
         self.starts[0] = 0
         self.starts[1:] = change + 1
-        self.counts = np.diff(self.starts, append=self.n)
+        self.counts = lengths(self.starts, self.n)
         self.ends = self.starts + self.counts - 1
         self.ids = key[self.starts].astype(np.int64)
         self._index: I64 | None = None

@@ -168,7 +168,9 @@ class FrameTiming:
         ids = part.ids
         first = np.zeros(part.n, bool)
         first[part.starts] = ~self._has_frame[ids]
-        unknown = first | np.isin(at, resumed)  # earlier frames say nothing about their lateness
+        unknown = first  # earlier frames say nothing about their lateness
+        if len(resumed):
+            unknown = first | np.isin(at, resumed)
         step = wrap32(stamp - part.previous(stamp, self._newest_stamp[ids]))
         step[first] = 0
         return unknown, step, time_ns - part.previous(time_ns, self._newest_ns[ids])

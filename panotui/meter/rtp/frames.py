@@ -18,6 +18,7 @@ from panotui.meter.rtp.records import Grouped
 from panotui.meter.rtp.sequence import Flawed
 from panotui.meter.rtp.stream_columns import StreamColumns
 from panotui.model import I32, I64, Bool
+from panotui.model.arrays import lengths
 from panotui.wire.h264 import VCL
 
 _OPEN = 8  # frames of a stream that may still receive packets
@@ -215,7 +216,7 @@ def _in_order(segments: Segments, held: _Held, runs: _Runs, step: I32) -> _Joine
     if int(ahead.min()) <= 0 or int(ahead.max()) >= HALF // 2:
         return None
     held_count = known.sum(axis=1)
-    run_count = np.diff(first_run, append=len(runs.at))
+    run_count = lengths(first_run, len(runs.at))
     count = held_count + run_count - continued
     begin = np.cumsum(count) - count
     total = int(count.sum())
