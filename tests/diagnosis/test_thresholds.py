@@ -28,6 +28,8 @@ BOUNDS = re.compile(
 )
 # Each of these is a fact and not a choice.
 FACTS = {
+    # when a second may pass without a look, whatever is reported
+    "diagnosis/cameras/going_on.py": {"PLAYED_NS", "STEP_SHARE", "PORT_MBPS"},
     "diagnosis/cloud.py": {"HOUR", "SUPPORT_ENDED_NS"},  # a unit; a date of the service
     "diagnosis/link.py": {"MINUTE"},
     "diagnosis/mirror.py": {"MINUTE"},

@@ -54,7 +54,7 @@ def fast(watched: Watched) -> Iterable[Observation]:
         not expected
         or not math.isfinite(fps)
         or row.last_ns - row.first_ns <= LIMITS.started_ns
-        or LIMITS.fps_share * fps <= expected
+        or not LIMITS.fps_share * min(fps, row.fps_nominal) > expected
         or not abs(fps - row.fps_nominal) <= 0.1 * fps
     ):
         return

@@ -376,3 +376,12 @@ def encoder_sends_parameter_sets_and_no_picture(wire: Wire) -> Truth:
             reader.packet(at, head + unit)
     return Truth(("stream-frozen-picture|stream-frozen|stream-fps",), state=None,
                  of=(("stream-frozen-picture|stream-frozen|stream-fps", "dock"),))  # fmt: skip
+
+
+@scene
+def twenty_five_pictures_a_second_where_fifteen_are_announced(wire: Wire) -> Truth:
+    """The camera sends more than it announces, and its stamps agree: a setting, no fault."""
+    reader = Reader(wire).start(0.2, description(media_line(extra="a=framerate:15.0")))
+    reader.film(0.6, 45)
+    return Truth(quiet_too=("stream-fps",), never=("stream-timestamps",), streams=PLAYED,
+                 says={"stream-fps": "25 frames/s, more than the 15 expected"})  # fmt: skip
