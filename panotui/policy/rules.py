@@ -121,6 +121,7 @@ class PolicySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     rtsps_ports: tuple[int, ...]
     leak_ports: tuple[int, ...]
     rtsp_certain: tuple[int, ...]
+    push_ports: tuple[int, ...]
     dns_elsewhere: tuple[int, ...]
     remote_access_ports: tuple[int, ...]
 

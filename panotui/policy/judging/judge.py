@@ -146,7 +146,8 @@ class Judge:
         inside = f.client if f.client_who & Who.CAMERA else f.server
         # a camera that queries the time or its maker sends no picture by that
         severity: Severity = "error"
-        if f.client_who & Who.CAMERA and not self.looks_like_stream(f):
+        pushes = f.transport == "tcp" and f.dport in self.policy.settings.push_ports
+        if f.client_who & Who.CAMERA and not (pushes or self.looks_like_stream(f)):
             severity = "info" if f.transport == "udp" and f.dport == 123 else "warning"
         detail = f"camera:{inside}" if camera else "stream"
         return Decision(

@@ -310,7 +310,14 @@ class RowJudge:
 
     def _ports_of_interest(self) -> set[int]:
         settings = self.policy.settings
-        out = {53, 123, *settings.rtsp_ports, *settings.rtsp_certain, *settings.dns_elsewhere}
+        out = {
+            53,
+            123,
+            *settings.rtsp_ports,
+            *settings.rtsp_certain,
+            *settings.dns_elsewhere,
+            *settings.push_ports,
+        }
         out.update(settings.remote_access_ports)
         for ports in self.policy.camera_rtsp.values():
             out.update(ports)
