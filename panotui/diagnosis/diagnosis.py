@@ -299,7 +299,8 @@ class Diagnosis:
             life.record = msgspec.structs.replace(
                 life.record, cleared_time_ns=life.seen_ns, hides=(), text=life.text
             )
-            if life.record.hidden_by and life.announced and _stood_alone(life):
+            cause = self._lives.get(life.record.hidden_by or "")
+            if cause is not None and life.announced and _stood_alone(life, cause):
                 life.record = msgspec.structs.replace(life.record, hidden_by=None)
             if life.worst is not None:
                 life.record = _as_at(life.record, life.worst)
@@ -331,6 +332,8 @@ class Diagnosis:
         hides: dict[str, list[str]] = {}
         for life in opened:
             cause = causes.of(life) or self._still_under(life)
+            if cause is None and life.seen_ns < now:
+                cause = life.record.hidden_by  # it is going, and was this to its end
             if cause is not None:
                 hides.setdefault(cause, []).append(life.record.key)
             if cause != life.record.hidden_by:
@@ -393,10 +396,12 @@ def _has_passed(life: _Life) -> bool:
     return life.spec.passing and (life.before or life.record).cleared_time_ns is not None
 
 
-def _stood_alone(life: _Life) -> bool:
-    """It was visible for most of its time before its final cause began."""
+def _stood_alone(life: _Life, cause: _Life) -> bool:
+    """It was visible for most of its time before its final cause began. A cause is often seen long
+    after it began: a restart shows when the camera is back."""
     whole = life.seen_ns - life.record.first_time_ns
-    return life.seen_ns - life.hidden_ns < whole / 2
+    began_ns = min(life.hidden_ns, cause.record.first_time_ns)
+    return life.seen_ns - began_ns < whole / 2
 
 
 def _anew(over: FindingRecord, now_ns: int) -> FindingRecord:

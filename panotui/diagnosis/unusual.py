@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from panotui.diagnosis.facts import Facts, Observation, Rule, clock_text
-from panotui.model import SECOND
+from panotui.diagnosis.facts import Facts, Observation, Rule, clock_text, evidence
+from panotui.model import SECOND, EvidenceRecord, FlowRecord
 from panotui.model.baseline import Baseline, CameraMinute, Minute
 from panotui.model.quantities import rate
+from panotui.policy.judging.decision import BYSTANDER
 from panotui.state.habits import Departure, Watch, endpoint_of, peer_of
 from panotui.state.streams import StreamState
 
@@ -34,6 +35,7 @@ class UnusualRule(Rule):
         self._weeks = baseline.minutes / (7 * 24 * 60)
         self._counted: dict[str, tuple[int, int, int, int, int]] = {}  # by stream, since its start
         self._standing: list[Observation] = []
+        self._proofs: dict[Departure, tuple[EvidenceRecord, ...]] = {}  # of what stands
         self._minute = 0
 
     def tick(self, facts: Facts) -> list[Observation]:
@@ -45,11 +47,16 @@ class UnusualRule(Rule):
         self._minute = minute
         cameras = self._cameras(facts)
         if whole:  # the first minute, and one after a gap, does not count
-            endpoints, peers = _contacts(facts, (minute - 1) * MINUTE)
+            flows = _begun(facts, (minute - 1) * MINUTE)
+            endpoints, peers = _contacts(flows)
             told = self._watch.feed(
                 Minute(time_s=(minute - 1) * 60, cameras=cameras, endpoints=endpoints, peers=peers)
             )
-            self._standing = [observation(d, self._weeks) for d in told]
+            proofs, known = {}, {_what(d): seen for d, seen in self._proofs.items()}
+            for one in told:
+                proofs[one] = _proof(one, flows, facts) or known.get(_what(one), ())
+            self._proofs = proofs
+            self._standing = [observation(d, self._weeks, proofs[d]) for d in told]
         return self._standing
 
     def _cameras(self, facts: Facts) -> dict[str, CameraMinute]:
@@ -80,15 +87,20 @@ def _camera(parts: list[tuple[StreamState, list[int]]]) -> CameraMinute:
     )
 
 
-def _contacts(facts: Facts, begin_ns: int) -> tuple[dict[str, float | None], tuple[str, ...]]:
-    """Endpoints and peers of the flows that began in the minute before `begin_ns`: their names are
-    known by now.
-    """
+def _begun(facts: Facts, begin_ns: int) -> tuple[FlowRecord, ...]:
+    """The flows that began in the minute before `begin_ns`: their names are known by now."""
     first = facts.flows.rows["first_ns"]
     new = facts.flows.live & (first >= begin_ns - MINUTE) & (first < begin_ns)
+    return tuple(facts.flows.records(np.flatnonzero(new)[:FLOWS_A_MINUTE], facts.now_ns))
+
+
+def _contacts(
+    flows: tuple[FlowRecord, ...],
+) -> tuple[dict[str, float | None], tuple[str, ...]]:
+    """Their endpoints, with the round trip, and their peers."""
     endpoints: dict[str, float | None] = {}
     peers: dict[str, None] = {}
-    for flow in facts.flows.records(np.flatnonzero(new)[:FLOWS_A_MINUTE], facts.now_ns):
+    for flow in flows:
         name = endpoint_of(flow)
         if name is not None:
             endpoints[name] = flow.rtt_ms if flow.rtt_ms is not None else endpoints.get(name)
@@ -98,23 +110,63 @@ def _contacts(facts: Facts, begin_ns: int) -> tuple[dict[str, float | None], tup
     return endpoints, tuple(peers)
 
 
-def observation(departure: Departure, weeks: float) -> Observation:
-    """The deviation as an observation. `weeks`: how much was learnt."""
+def _what(departure: Departure) -> tuple[str, str, str]:
+    return departure.kind, departure.subject, departure.name
+
+
+def _proof(
+    departure: Departure, flows: tuple[FlowRecord, ...], facts: Facts
+) -> tuple[EvidenceRecord, ...]:
+    """A packet of what is not as usual; of an absence there is none."""
+    kind, subject = departure.kind, departure.subject
+    if kind in ("peer", "rtt_ms"):
+        named = peer_of if kind == "peer" else endpoint_of
+        seen = next((f for f in flows if named(f) == subject), None)
+        return (
+            (evidence(seen.first_time_ns, seen.first_packet, "its first packet"),) if seen else ()
+        )
+    own = [
+        s.row
+        for s in facts.streams.streams.values()
+        if (s.camera or s.src) == subject and kind != "absent"
+        and (kind != "reader" or s.dst == departure.name)
+    ]  # fmt: skip
+    if not own:
+        return ()
+    if kind == "reader":
+        row = min(own, key=lambda row: row.first_ns)
+        return (evidence(row.first_ns, row.first_packet, f"first packet to {departure.name}"),)
+    row = max(own, key=lambda row: row.last_ns)
+    return (evidence(row.last_ns, row.last_packet, "measured up to here"),)
+
+
+def observation(
+    departure: Departure, weeks: float, proof: tuple[EvidenceRecord, ...] = ()
+) -> Observation:
+    """The deviation as an observation. `weeks`: how much was learnt; `proof`: a packet of it."""
     kind, subject = departure.kind, departure.subject
     is_stream = kind in ("rate_bps", "fps", "gop_s", "loss", "absent")
-    about = f"camera {subject}" if is_stream or kind == "reader" else subject
+    about = f"camera {subject}" if is_stream or kind == "reader" else _called(subject)
     since = departure.since_s * SECOND
     return Observation(
         _IDS.get(kind, "unusual-stream"), about,
-        {"detail": _sentence(departure, weeks), "subject": subject, "name": departure.name},
+        {"detail": _sentence(departure, weeks), "subject": subject, "name": departure.name}, proof,
         first_ns=since, severity="warning" if kind in _SERIOUS else "info",
         detail=(f"since {clock_text(since)}", f"learnt from {_learnt(weeks)}"),
         action=_action(departure), key=f"{kind}|{subject}|{departure.name}",
     )  # fmt: skip
 
 
+def _called(subject: str) -> str:
+    """`SERVICE/HOST/PORT` as a person says it."""
+    _, _, rest = subject.partition("/")
+    host, _, port = rest.rpartition("/")
+    return f"{host} port {port}" if host else subject
+
+
 def _sentence(d: Departure, weeks: float) -> str:
     value, usual, spread = d.value or 0.0, d.usual or 0.0, d.spread or 0.0
+    called = _called(d.subject)
     when = f"{d.when} " if d.when != "usually" else "usually "
     if d.kind == "rate_bps":
         sends = rate(value)
@@ -134,13 +186,15 @@ def _sentence(d: Departure, weeks: float) -> str:
     if d.kind == "reader":
         return f"{d.name} reads {d.subject}, which it did not in {_learnt(weeks)}"
     if d.kind == "rtt_ms":
-        return f"{d.subject} answers after {value:.0f} ms, {when}{usual:.0f} +- {spread:.0f} ms"
+        return f"{called} answers after {value:.0f} ms, {when}{usual:.0f} +- {spread:.0f} ms"
     if d.kind == "quiet":
         return (
-            f"{d.subject} has not been contacted for {value:.0f} min; the longest pause in "
+            f"{called} has not been contacted for {value:.0f} min; the longest pause in "
             f"{_learnt(weeks)} was {usual:.0f} min"
         )
     source, _, target = d.subject.partition(" > ")
+    if target == BYSTANDER:
+        return f"{source} takes part in this site's traffic, which it did not in {_learnt(weeks)}"
     return f"{source} speaks to {target}, which it did not in {_learnt(weeks)}"
 
 

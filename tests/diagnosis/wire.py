@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import struct
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -144,6 +145,14 @@ def alert(code: int, level: int = 2) -> bytes:
     return struct.pack("!BHHBB", 21, 0x303, 2, level, code)
 
 
+@dataclass(frozen=True)
+class Missed:
+    """Packets that the capture's ring drops, `each_s` in each second from `start` on."""
+
+    start: float
+    each_s: int
+
+
 class Wire:
     """Frames with their times; `at` is seconds after START."""
 
@@ -203,6 +212,7 @@ class Wire:
         readings: tuple[LinkReading, ...] = (),
         end: float | None = None,
         baseline: Baseline | None = None,
+        missed: Missed | None = None,
     ) -> Engine:
         """Run it all. Link readings are told when their second comes."""
         if end is not None:
@@ -211,13 +221,17 @@ class Wire:
         engine = Engine(
             who if who is not None else site(), EngineSettings(live=live, baseline=baseline)
         )
-        pump = Pump([_Nothing(self.interfaces)], engine, live=live, clock=lambda: frames[-1][0])
+        source = _Nothing(self.interfaces)
+        pump = Pump([source], engine, live=live, clock=lambda: frames[-1][0])
         pump.live = False
         waiting = sorted(readings, key=lambda r: r.time_ns)
 
         def tell(now_ns: int) -> None:
             while waiting and waiting[0].time_ns <= now_ns:
                 engine.link(waiting.pop(0))
+            if missed is not None:
+                seconds = (now_ns - START) / SECOND - missed.start
+                source.counters.dropped_ring = missed.each_s * max(0, int(seconds))
 
         pump.on_tick.append(tell)
         for first in range(0, len(frames), 4096):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from tests.situations import (
     cameras,
+    counted,
     endpoints,
     fates,
+    films,
     healthy,
     names,
     neighbours,
@@ -27,7 +29,7 @@ from tests.situations.visit import CAPTURES
 
 __all__ = [
     "CAPTURES", "SITUATIONS", "Situation",
-    "cameras", "endpoints", "fates", "healthy", "names", "neighbours",
+    "cameras", "counted", "endpoints", "fates", "films", "healthy", "names", "neighbours",
     "plant_more", "plant_names", "plant_ways", "plant_well", "ports", "vantages",
     "visits_cameras", "visits_cloud", "visits_files", "visits_network", "visits_streams",
     "visits_well",

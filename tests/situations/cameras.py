@@ -129,9 +129,7 @@ def camera_asks_its_makers_cloud() -> Town:
 
 @situation(
     "camera-reboot",
-    "stream-frozen",
     site=filmed,
-    cleared=("stream-frozen",),
     either=("camera-reboot",),
     says={"camera-reboot": "dock"},
 )
@@ -155,20 +153,6 @@ def a_camera_starts_anew() -> Town:
         town.announce(at, CAMERA)
     again = Rtsp(town, 42_000, address=CAMERA[1], camera_mac=CAMERA[0], ports=6_100).play(76)
     again.media(77, 150, packets=1)
-    return town
-
-
-@situation("stream-burst", "stream-loss", site=filmed, says={"stream-burst": "dock"})
-def switch_drops_the_tail_of_each_key_frame() -> Town:
-    """Key frames of forty packets lose their last five, all else arrives: a small buffer."""
-    town = Town()
-    town.lives(90)
-    others_work(town, 12, 80)
-    dock, yard = streams(town, 1, CAMERA, YARD)
-    dock.media(2, 90, packets=2, key_packets=40, lose_key_tail=5)
-    yard.media(2, 90, packets=1)
-    for one in (dock, yard):
-        reports(one, 5, 90)
     return town
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 from panotui.engine.engine import Engine
 from panotui.model import FindingRecord, LinkReading, Site
+from panotui.model.baseline import Baseline
+from tests.diagnosis.wire import Missed
 from tests.situations.town import Town, dual
 
 LOUD = ("warning", "error")
@@ -39,6 +41,8 @@ class Situation:
     proved: bool = True  # each loud finding has a packet as evidence
     live: bool = False
     readings: tuple[LinkReading, ...] = ()
+    missed: Missed | None = None  # by the capture
+    baseline: Callable[[], Baseline] | None = None
     twin: str = ""  # the situation without the fault
 
     @property
@@ -52,7 +56,13 @@ class Situation:
         return (self.build.__doc__ or "").strip()
 
     def watch(self) -> Engine:
-        return self.build().watch(self.site(), live=self.live, readings=self.readings)
+        return self.build().watch(
+            self.site(),
+            live=self.live,
+            readings=self.readings,
+            missed=self.missed,
+            baseline=self.baseline() if self.baseline else None,
+        )
 
     def wrong(self, engine: Engine) -> Iterator[str]:
         """What is told wrongly."""

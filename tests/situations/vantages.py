@@ -103,6 +103,15 @@ def plain_port_and_the_gateway_is_asked_for() -> Town:
     return keep(town, spread)
 
 
+@situation()
+def the_same_questions_on_a_mirror() -> Town:
+    """The appliance asks everybody for the gateway as often, and its unicast passes here too."""
+    town = healthy()
+    for n in range(20):
+        town.arp(10 + 3 * n, town.port, ROUTER[1], ROUTER[0])
+    return town
+
+
 @situation("not-a-mirror", site=nobody)
 def plain_port_without_a_site_file() -> Town:
     """As before, without a site file."""

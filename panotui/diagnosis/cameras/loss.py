@@ -45,6 +45,7 @@ def lost(watched: Watched) -> Iterable[Observation]:
         "error" if share > LIMITS.bad_share else None, _whose_loss(watched, count, len(gaps)),
         weight=share, **watched.base,
     )  # fmt: skip
+    # the one reason for all of it, where the ends of key frames are what is lost
     tail, total = row.tail_lost, row.lost_unique
     if tail >= LIMITS.tail_packets and tail > LIMITS.tail_share * total:
         yield Observation(
@@ -55,7 +56,9 @@ def lost(watched: Watched) -> Iterable[Observation]:
                 for g in gaps
                 if g.keyframe_tail
             )[-8:],
-            **watched.base,
+            severity="error" if share > LIMITS.bad_share else None,
+            detail=(f"{100 * share:.2f} % of its packets lost over {seconds} s",),
+            covers=(f"stream-loss|{watched.anchor}",), weight=share, **watched.base,
         )  # fmt: skip
 
 

@@ -74,14 +74,13 @@ class SlowReaders:
                 continue
             own = facts.port_of(client)
             foreign = bool(appliance) and own is None
+            # data that a reader does not accept cannot arrive
+            shut = client if recent(since, facts.now_ns, LIMITS.shut_s) else ""
             yield Observation(
                 "receiver-slow", subject_of(camera),
                 {**about(camera), "client": f"The appliance ({own})" if own else client,
-                 "count": str(count)},
+                 "count": str(count), "shut": shut},
                 (seen,), since, since,
-                # data that a reader does not accept cannot arrive
-                blocks=(f"reader:{address}/{client}",)
-                if recent(since, facts.now_ns, LIMITS.shut_s) else (),
                 covers=_of_pace(camera, client, facts),
                 severity="info" if foreign else None,
                 camera=camera.address, key=f"{anchor_of(camera)}|{client}" if foreign else None,

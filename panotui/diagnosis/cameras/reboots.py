@@ -92,10 +92,11 @@ class RebootRule(Rule):
         ]
         if not ended and not silent:
             return
+        dropped = min([s.ended_ns for s in ended] + [s.row.last_ns for s in silent])
         yield Observation(
             "camera-reboot", subject_of(camera),
             {**about(camera), "detail": f"its sessions dropped, then {awake[-1].text}"},
-            tuple(evidence(w.time_ns, w.packet, w.text) for w in awake), woke, woke,
+            tuple(evidence(w.time_ns, w.packet, w.text) for w in awake), dropped, woke,
         camera=camera.address, covers=_while_it_starts(camera),
         )  # fmt: skip
 
@@ -145,8 +146,10 @@ def _together(seen: list[Observation], facts: Facts) -> Iterable[Observation]:
 
 
 def _while_it_starts(camera: Camera) -> tuple[str, ...]:
-    """A starting camera has its address before its server listens; its sessions were closed."""
-    return f"camera-refused|{anchor_of(camera)}", f"rtsp-closed|{anchor_of(camera)}"
+    """A starting camera has its address before its server listens; its pictures stopped, and its
+    sessions were closed."""
+    follows = ("camera-refused", "rtsp-closed", "stream-frozen")
+    return tuple(f"{kind}|{anchor_of(camera)}" for kind in follows)
 
 
 def _began_anew(camera: Camera, facts: Facts) -> Iterable[Observation]:

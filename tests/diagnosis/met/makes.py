@@ -429,4 +429,4 @@ def updated_its_firmware_by_night(wire: Wire) -> Truth:
     for at in (78, 79):
         wire.add(at, arp_packet(1, CAMERA_MAC, CAMERA, CAMERA))
     Reader(wire, 40_200).start(85, SDP).film(85.5, 100, Film(ssrc=0x78, stamp=3))
-    return Truth(("camera-reboot",), allowed=("camera-refused",))
+    return Truth(("camera-reboot",))
