@@ -362,6 +362,21 @@ class Diagnosis:
                 life.announced = True
                 self._changes.append(("finding", record))
 
+    def cut_off(self) -> dict[str, tuple[int, str]]:
+        """The ways by which nothing in the cloud is reached now: the port, or the address where no
+        port is known -> (since when, the finding that says so)."""
+        cut: dict[str, tuple[int, str]] = {}
+        for life in self._open():
+            record = life.record
+            if record.severity != "error" or record.hidden_by is not None:
+                continue
+            for tag in life.blocks:
+                kind, _, way = tag.partition(":")
+                if kind in ("cloud", "port") and way:
+                    since = record.first_time_ns
+                    cut[way] = min(cut.get(way, (since, record.id)), (since, record.id))
+        return cut
+
     def drain_changes(self) -> list[tuple[str, FindingRecord]]:
         """("finding" or "cleared", record) since the last call, in order."""
         changes, self._changes = self._changes, []

@@ -164,8 +164,13 @@ def _failing_at(
             " (TLS inspection on the way, or a wrong clock)"
         )
     count = len(target.failures)
+    more = (
+        {"action": after_the_handshake(host, target.client)} if attempt.how == "unanswered" else {}
+    )
+    if not allowed(host, target, facts):
+        more.clear()
     return _observe(
-        "endpoint-failing", target, attempt, host, facts, detail=lines,
+        "endpoint-failing", target, attempt, host, facts, detail=lines, **more,
         values={
             "attempts": attempts(count),
             "reached": attempt.words(),
@@ -174,6 +179,14 @@ def _failing_at(
         },
         confidence="likely" if count > 1 else "possible",
     )  # fmt: skip
+
+
+def after_the_handshake(host: str, client: str) -> str:
+    """The action where a handshake is done and nothing more comes."""
+    return (
+        f"Ask the owner of the firewall why nothing comes back from {host} to {client} after the"
+        " TLS handshake: an inspection or a proxy on the way, or a time-out there"
+    )
 
 
 def _by_icmp(target: Attempts, attempt: Attempt, host: str, facts: Facts) -> Observation:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from panotui.diagnosis.facts import Facts, Observation, clock_text, evidence
-from panotui.diagnosis.failing import Failing, how_cut
+from panotui.diagnosis.failing import Failing, after_the_handshake, how_cut
 from panotui.diagnosis.fate import Element, Fate, Trial, shared
 from panotui.diagnosis.phrases import listed, milliseconds
 from panotui.diagnosis.thresholds import thresholds
@@ -294,7 +294,9 @@ def _as_one(found: list[Failing], names: list[str], facts: Facts) -> Observation
     return Observation(
         kind, way, text=f"{len(names)} endpoints do not work since {said}, each attempt ends alike"
         f" ({one.attempt.words()}): {hosts}",
-        action=f"Ask the owner of the firewall what happens to TLS connections of {way} at this"
+        action=after_the_handshake("any of them", way)
+        if one.attempt.how == "unanswered"
+        else f"Ask the owner of the firewall what happens to TLS connections of {way} at this"
         f" step ({step}), whatever the name; check the appliance's clock as well",
         key=f"{one.attempt.passed} {one.attempt.how}",
     )  # fmt: skip

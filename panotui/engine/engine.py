@@ -557,6 +557,7 @@ class Engine:
         endpoints = self.endpoints.records(
             self.site.site.mode != "camera-only", self.resolvers, self.clock, facts.resolvers,
             facts.time_servers, appliance | facts.resolvers if appliance else appliance,
+            self.diagnosis.cut_off(), self.flows,
         )  # fmt: skip
         violations = self.known.over_violations(self.verdicts.violations())
         findings = self.known.over_findings(self.diagnosis.records())

@@ -176,7 +176,12 @@ class TlsAlert(Message, frozen=True, kw_only=True, tag="tls-alert"):
 
 
 class TlsFinished(Message, frozen=True, kw_only=True, tag="tls-finished"):
-    """Application data (or CCS and data) flowed both ways: the handshake succeeded."""
+    """Application data (or CCS and data) flowed both ways: the handshake succeeded.
+
+    `server_bytes`: bytes that the server had sent by then, -1 if unknown.
+    """
+
+    server_bytes: int = -1
 
 
 class NotTls(Message, frozen=True, kw_only=True, tag="not-tls"):

@@ -90,6 +90,9 @@ class Attempts(Struct):
     ttl: int = 0
     tls_version: str | None = None
     open_flows: dict[int, int] = field(default_factory=dict)  # key -> since
+    # when the newest conversations worked, by their keys; and the newest of all before them
+    proofs: OrderedDict[int, int] = field(default_factory=OrderedDict)
+    proven_ns: int = 0
     bytes: int = 0
 
     def worked_since(self, time_ns: int, step: int = SYN) -> bool:
@@ -115,12 +118,31 @@ class Attempts(Struct):
         self.syns = self.refusals = self.icmp_count = 0
         self.icmp = self.lost_at = None
 
-    def succeeded(self, time_ns: int) -> None:
-        """The conversation succeeded."""
+    def succeeded(self, time_ns: int, key: int = -1) -> None:
+        """The conversation succeeded; `key` is its flow's."""
         self.connected(time_ns)
+        self.proofs[key] = max(time_ns, self.proofs.get(key, 0))
+        while len(self.proofs) > RECENT:
+            self.proven_ns = max(self.proven_ns, self.proofs.popitem(last=False)[1])
         if time_ns >= self.success_ns:
             self.success_ns = time_ns
             self.since_ns = 0
+
+    def take_back(self, key: int) -> None:
+        """A conversation that seemed to work did not: what was asked in it was never answered."""
+        if self.proofs.pop(key, None) is None:
+            return
+        self.success_ns = max(self.proofs.values(), default=0)
+        self.success_ns = max(self.success_ns, self.proven_ns)
+        self.since_ns = min(
+            (a.first_ns for a in self.recent if a.failed and a.first_ns > self.success_ns),
+            default=0,
+        )
+
+    @property
+    def is_doubtful(self) -> bool:
+        """A request was left in vain since it worked last: a handshake alone proves no more."""
+        return any(a.how == "unanswered" and a.first_ns > self.success_ns for a in self.recent)
 
     @property
     def failures(self) -> list[Attempt]:
@@ -136,7 +158,7 @@ class Attempts(Struct):
         silent = [a for a in failed if a.passed < SYN and a.how == "silent"]
         if len(silent) == len(failed) and sum(a.syns for a in silent) < LIMITS.syns:
             return []
-        left = [a for a in failed if a.how == "left"]
+        left = [a for a in failed if a.how in ("left", "unanswered")]
         if len(left) == len(failed) < LIMITS.left_times:
             return []
         return failed

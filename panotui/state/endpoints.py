@@ -9,8 +9,10 @@ state `unseen`.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Container, Iterable
+from collections.abc import Collection, Container, Iterable, Mapping
 
+import msgspec
+import numpy as np
 from msgspec import Struct
 
 from panotui.model import AttemptRecord, EndpointRecord
@@ -18,7 +20,8 @@ from panotui.policy.rules import Policy, Rule, expand_regions
 from panotui.state.clock import LIMITS as CLOCK_LIMITS
 from panotui.state.clock import ClockBook, TimeServer
 from panotui.state.connects import Attempts
-from panotui.state.ladder import NAME, STEPS
+from panotui.state.flows.book import FlowBook
+from panotui.state.ladder import NAME, NEXT_HOP, STEPS
 from panotui.state.lookups import Lookup, Vain
 from panotui.state.resolvers import Resolver, ResolverBook
 from panotui.state.thresholds import thresholds
@@ -162,10 +165,14 @@ class EndpointBook:
         servers: frozenset[str],
         time_servers: frozenset[str],
         mine: Collection[str] = (),
+        cut: Mapping[str, tuple[int, str]] | None = None,
+        flows: FlowBook | None = None,
     ) -> tuple[EndpointRecord, ...]:
         """All endpoints in the policy's order, then DNS and NTP. `needed`: false in camera-only
         mode; `servers` and `time_servers` are the site's own; `mine` are the appliance's addresses,
-        the only ones whose service by a resolver is reported (empty: everyone's).
+        the only ones whose service by a resolver is reported (empty: everyone's). `cut`: ports that
+        reach nothing, since when, and the finding that says so: an endpoint that was not heard
+        since then is not reachable, however well it worked before.
         """
         seen: dict[str, list[Endpoint]] = {}
         for endpoint in self.endpoints.values():
@@ -175,7 +182,7 @@ class EndpointBook:
             if rule.kind not in _KINDS or not rule.hosts or rule.direction == "in":
                 continue
             found = sorted(seen.get(rule.id, ()), key=lambda e: (e.host, e.port))
-            out.extend(_record(e, needed) for e in found)
+            out.extend(_cut_off(_record(e, needed), e, cut or {}, flows) for e in found)
             if not found and (rule.needed or rule.kind == "service"):
                 out.append(self._unseen(rule, needed))
         out.extend(_dns_records(resolvers, servers, mine))
@@ -230,6 +237,34 @@ def _record(endpoint: Endpoint, needed: bool) -> EndpointRecord:
         failing_step=step,
         attempts_detail=_attempts_detail(endpoint),
     )
+
+
+def _cut_off(
+    record: EndpointRecord,
+    endpoint: Endpoint,
+    cut: Mapping[str, tuple[int, str]],
+    flows: FlowBook | None,
+) -> EndpointRecord:
+    """An endpoint that worked, and of which nothing was heard since its way is dead."""
+    attempts = endpoint.attempts
+    since, why = cut.get(attempts.appliance_port or attempts.client, (0, ""))
+    if record.state != "reachable" or not since:
+        return record
+    heard = max(attempts.success_ns, attempts.connected_ns, _heard_ns(attempts, flows))
+    if heard > since:
+        return record
+    return msgspec.structs.replace(
+        record, state="failing", failing_step=STEPS[NEXT_HOP],
+        detail=f"it worked, and nothing was heard of it since {why}",
+    )  # fmt: skip
+
+
+def _heard_ns(attempts: Attempts, flows: FlowBook | None) -> int:
+    """When its open connections were heard last."""
+    if flows is None or not attempts.open_flows:
+        return 0
+    slots = flows.find(np.fromiter(attempts.open_flows, np.uint64, len(attempts.open_flows)))
+    return int(flows.rows["last_in_ns"][slots[slots >= 0]].max(initial=0))
 
 
 def _attempts_detail(endpoint: Endpoint) -> tuple[AttemptRecord, ...]:

@@ -31,9 +31,10 @@ STEPS = (
 NAME, NEXT_HOP, SYN, HELLO, FLIGHT, HANDSHAKE, DATA, OPEN = range(8)
 LIMITS = thresholds().ladder
 
-FAILURES = frozenset(
-    ("silent", "refused", "reset", "closed", "left", "alert", "http", "stalled", "icmp")
-)
+FAILURES = frozenset((
+    "silent", "refused", "reset", "closed", "left", "alert", "http", "stalled", "icmp",
+    "unanswered",
+))  # fmt: skip
 _WORDS = {
     NEXT_HOP: "SYN sent",
     SYN: "SYN ok",
@@ -52,6 +53,7 @@ _ENDS = {
     "http": "then an HTTP answer",
     "stalled": "then the answer stalls",
     "icmp": "refused by ICMP",
+    "unanswered": "then a request that is never answered",
     "cut-short": "cut short by the client",
 }
 
@@ -87,6 +89,10 @@ class Attempt(Struct):
     http: HttpMessage | None = None
     done: bool = False
     done_ns: int = 0
+    served: int = -1  # bytes of the server when the handshake was done
+    proven: bool = False  # nothing that comes can show that it did not work
+    counted: bool = False  # among the successes of its targets
+    asked_in: int = -1  # bytes of the server when it owed an answer
     small_only: bool = False  # full-size segments are lost, small ones arrive
     due_ns: int = 0  # time at which silence is reported
 
@@ -97,8 +103,8 @@ class Attempt(Struct):
 
     @property
     def works(self) -> bool:
-        """It carried data, or its handshake succeeded."""
-        return self.passed >= HANDSHAKE
+        """It carried data, or its handshake succeeded; and no request of it was left unanswered."""
+        return self.passed >= HANDSHAKE and not self.failed
 
     @property
     def distrusts(self) -> bool:
@@ -150,6 +156,7 @@ class Attempt(Struct):
             self.alert = message
         elif isinstance(message, TlsFinished):
             self.done, self.done_ns = True, message.time_ns
+            self.served = message.server_bytes
         elif isinstance(message, HttpMessage) and not message.from_client:
             self.http = message
 
@@ -179,9 +186,10 @@ class Attempt(Struct):
                 self._fails("reset" if b"r" in history else "closed", row)
             elif _ended_by_client(history):
                 self.how = "cut-short"
+        elif self.done and tls and self.served >= 0 and not self.proven:
+            self._request(row, now_ns, history)
         elif self.done or (not tls and back):
-            self.passed, self.how = DATA, "works"
-            self.evidence.clear()
+            self._works()
         elif not tls:
             self._answer(row, now_ns, history, SYN)
         elif unread and back and self.hello is None:
@@ -192,9 +200,57 @@ class Attempt(Struct):
     def _older(self, row: FlowRow) -> None:
         both = row.packets_out > 0 and row.packets_in > row.rst_in
         if both:
-            self.passed, self.how = DATA, "works"
+            self._works()
         else:
             self.passed, self.how = SYN, "waiting"
+
+    def _works(self) -> None:
+        self.passed, self.how, self.proven = DATA, "works", True
+        self.evidence.clear()
+
+    def _request(self, row: FlowRow, now_ns: int, history: bytes) -> None:
+        """Whether what is asked after the handshake is answered. The sizes of a ticket and of a
+        short answer are alike; but a client acknowledges what it was answered, so that the last
+        word is its own, and of a request that is left in vain the last word is the server's
+        acknowledgement."""
+        in_vain = self.asked_in >= 0
+        much = row.payload_in - self.served > LIMITS.ticket_bytes
+        if much or (in_vain and row.payload_in > self.asked_in):
+            self._works()
+            return
+        over = min(_first(history, b"FRfr"), 98) < 98
+        self.passed, self.how = DATA, "works"
+        self.evidence.clear()
+        if in_vain:
+            if over or now_ns - row.last_ns >= LIMITS.unanswered_ns:
+                self.passed = HANDSHAKE
+                self._fails("unanswered", row)
+            else:
+                self.due_ns = row.last_ns + LIMITS.unanswered_ns
+        elif over:
+            self._works()
+        elif now_ns - row.last_ns < LIMITS.patience_ns:
+            self.due_ns = row.last_ns + LIMITS.patience_ns
+        elif self._is_owed(row):
+            self.asked_in = row.payload_in
+            self.due_ns = row.last_ns + LIMITS.unanswered_ns
+        else:
+            self._works()
+
+    def _is_owed(self, row: FlowRow) -> bool:
+        """The client has spoken last, and the server owes an answer."""
+        if row.keep_alive_out or row.keep_alive_in:
+            return False
+        speaks_mqtt = row.dport == 8883 or any("mqtt" in name for name in self._offered)
+        if speaks_mqtt and row.payload_in > self.served:
+            return False  # it was answered, and what is published at most once never is
+        acknowledged = row.last_in_ns > row.last_out_ns
+        lost = row.retransmits_out > 0 and row.last_out_ns - row.last_in_ns >= LIMITS.patience_ns
+        return acknowledged or lost
+
+    @property
+    def _offered(self) -> tuple[str, ...]:
+        return self.hello.alpn if self.hello is not None else ()
 
     def _syn(self, row: FlowRow, now_ns: int, first: int, history: bytes) -> None:
         self.passed = NEXT_HOP

@@ -146,6 +146,8 @@ class Ladder(Table, frozen=True):
     answer_wait_ns: Nanoseconds
     patience_ns: Nanoseconds
     full_segment_bytes: Count
+    ticket_bytes: Count
+    unanswered_ns: Nanoseconds
 
 
 class Leases(Table, frozen=True):

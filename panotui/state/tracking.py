@@ -183,21 +183,25 @@ class ConnectionTracking:
     ) -> None:
         """Update the attempt of a flow, and its target."""
         attempt = self._attempt(key, row, target)
-        worked = attempt.works
         attempt.climb(row, now_ns, self._is_tls(row), self.view.cut_short)
         if target.icmp is not None and attempt.passed < SYN and not attempt.older:
             attempt.how = "icmp" if target.icmp.time_ns >= attempt.first_ns else attempt.how
-        for to in (target, endpoint.attempts if endpoint is not None else None):
-            if to is None:
-                continue
+        targets = (target,) if endpoint is None else (target, endpoint.attempts)
+        works = attempt.works and (attempt.proven or not any(t.is_doubtful for t in targets))
+        for to in targets:
             to.note(attempt)
-            if attempt.works:
-                to.successes += not worked
-                to.succeeded(attempt.done_ns or _first_answer(row, attempt.older))
+            if works:
+                to.successes += not attempt.counted
+                to.succeeded(attempt.done_ns or _first_answer(row, attempt.older), key)
+            elif attempt.how == "unanswered":
+                to.successes -= attempt.counted
+                to.take_back(key)
+        if works or attempt.how == "unanswered":
+            attempt.counted = works
         if endpoint is not None:
             self.endpoints.version += 1
         if slot < len(self._climbing):
-            self._climbing[slot] = not attempt.works
+            self._climbing[slot] = not (attempt.works and attempt.proven)
         if attempt.due_ns:
             self._due[key] = attempt.due_ns
         else:

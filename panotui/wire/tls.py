@@ -250,6 +250,7 @@ class Handshake:
         "_client",
         "_hellos",
         "_requested",
+        "_served",
         "_server",
         "_session",
         "done",
@@ -261,6 +262,7 @@ class Handshake:
         self._client = _Side()
         self._server = _Side()
         self._session = b""
+        self._served = 0  # bytes of the server until now
         self._hellos = 0
         self._requested = False
         self._begun: Origin | None = None  # start of the client's first record
@@ -280,6 +282,7 @@ class Handshake:
         side = self._client if from_client else self._server
         out: list[TlsMessage] = []
         at, end = 0, len(data)
+        counted = 0
         while at < end and not self.done:
             if not side.left:
                 take = min(5 - len(side.header), end - at)
@@ -287,6 +290,9 @@ class Handshake:
                 at += take
                 if len(side.header) < 5:
                     break
+                if not from_client:
+                    self._served += at - counted
+                    counted = at
                 self._open(side, from_client, origin, out)
                 continue
             take = min(side.left, end - at)
@@ -300,6 +306,8 @@ class Handshake:
                 self._read(side, from_client, origin, out)
             elif side.kind == ALERT and not side.left:
                 self._alert(side, from_client, origin, out)
+        if not from_client:
+            self._served += end - counted
         return out
 
     def close(self) -> list[TlsMessage]:
@@ -331,6 +339,8 @@ class Handshake:
         """
         side = self._client if from_client else self._server
         out: list[TlsMessage] = []
+        if not from_client:
+            self._served += size
         if side.kind == HANDSHAKE and side.left:
             if from_client:
                 self._half_hello(out)
@@ -398,6 +408,7 @@ class Handshake:
                     packet=origin.packet,
                     interface=origin.interface,
                     flow=origin.flow,
+                    server_bytes=self._served + (0 if from_client else size),
                 )
             )
 

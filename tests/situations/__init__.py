@@ -8,6 +8,7 @@ from tests.situations import (
     endpoints,
     fates,
     films,
+    hangs,
     healthy,
     names,
     neighbours,
@@ -29,7 +30,7 @@ from tests.situations.visit import CAPTURES
 
 __all__ = [
     "CAPTURES", "SITUATIONS", "Situation",
-    "cameras", "counted", "endpoints", "fates", "films", "healthy", "names", "neighbours",
+    "cameras", "counted", "endpoints", "fates", "films", "hangs", "healthy", "names", "neighbours",
     "plant_more", "plant_names", "plant_ways", "plant_well", "ports", "vantages",
     "visits_cameras", "visits_cloud", "visits_files", "visits_network", "visits_streams",
     "visits_well",

@@ -54,6 +54,18 @@ def internet_dies_and_two_endpoints_are_tried() -> Town:
     return town
 
 
+@situation("internet-down", says={"internet-down": r"eth1.*2 hosts"})
+def internet_dies_while_mqtt_is_silent() -> Town:
+    """MQTT speaks each minute; 10 s after it spoke the internet is gone, and two names are tried in
+    vain before it has a word to say."""
+    town = Town()
+    town.lives(70)
+    town.mqtt(3, 20, every=60)
+    dies(town, 24, LOGS, S3)
+    dies(town, 38, LOGS, S3)
+    return town
+
+
 @situation("internet-down", says={"internet-down": "2 hosts"})
 def internet_dies_and_mqtt_and_public_time_stop() -> Town:
     """Only MQTT reconnects and only a public time server is asked, both in vain."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from panotui.commands.summary import summary
 from tests.situations import SITUATIONS
+from tests.situations.town import IOT
 
 
 def test_what_failed_in_an_outage_and_was_not_tried_since_is_told_so() -> None:
@@ -31,3 +32,19 @@ def test_a_resolver_is_no_endpoint_that_its_answers_lead_to() -> None:
     assert [v.text for v in found if v.dport == 53] == [
         "DNS to 172.31.99.2, which is no resolver of the site"
     ]
+
+
+def test_what_was_not_heard_since_the_internet_is_gone_keeps_no_tick() -> None:
+    engine = SITUATIONS["internet-dies-while-mqtt-is-silent"].watch()
+    snapshot = engine.snapshot()
+    states = {e.host: (e.state, e.detail) for e in snapshot.endpoints if e.rule != "dns"}
+    assert states[IOT][0] == "failing"
+    assert "internet-down" in (states[IOT][1] or "")
+    assert not [e.host for e in snapshot.endpoints if e.needed and e.state == "reachable"
+                and e.service not in ("dns", "ntp")]  # fmt: skip
+
+
+def test_what_is_heard_while_new_connections_fail_keeps_its_tick() -> None:
+    snapshot = SITUATIONS["table-of-connections-is-full"].watch().snapshot()
+    (iot,) = [e for e in snapshot.endpoints if e.host == IOT]
+    assert iot.state == "reachable"
