@@ -11,6 +11,7 @@ from panotui.commands.confined import confined
 from panotui.commands.options import common_options, read_site, site_option
 from panotui.errors import SiteError, UsageError
 from panotui.model import Site
+from panotui.model.quantities import counted
 
 if TYPE_CHECKING:
     from panotui.engine.engine import Engine
@@ -62,7 +63,7 @@ def validate(file: Path | None, site: Path | None, verbose: bool, no_color: bool
         field = f"{problem.field}: " if problem.field else ""
         click.echo(f"{path}:{problem.line}: {kind}: {field}{problem.text}")
     if errors:
-        said = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
+        said = counted(len(errors), "error")
         raise SiteError(str(path), said, "Each is listed above with its line.")
     click.echo(f"{path}: good")
     return 0

@@ -27,9 +27,9 @@ from panotui.diagnosis.outages import (
     portal,
     worked,
 )
-from panotui.diagnosis.phrases import milliseconds
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import FLOW_ENDS, SECOND, Confidence
+from panotui.model.quantities import milliseconds
 from panotui.site.facts import Who
 from panotui.state.connects import Attempts, recent
 from panotui.state.endpoints import Endpoint
@@ -162,7 +162,7 @@ class ReachRule(Rule):
             answered, _ = facts.beyond.answered(way)
             if not end and answered > since:
                 self._outages[way] = (since, answered)
-            elif end and facts.now_ns - end > 24 * HOUR:
+            elif end and facts.now_ns - end > LIMITS.unused_ns:
                 del self._outages[way]
 
     def _was_outage(self, failing: Failing) -> bool:

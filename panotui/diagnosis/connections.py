@@ -8,7 +8,7 @@ from collections import OrderedDict, deque
 import numpy as np
 from msgspec import Struct, field
 
-from panotui.diagnosis.cloud import HOUR, IDLE, TABLE_MAX
+from panotui.diagnosis.cloud import IDLE, TABLE_MAX
 from panotui.diagnosis.cloud import LIMITS as CLOUD_LIMITS
 from panotui.diagnosis.cuts import Cuts, ended_by
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
@@ -140,7 +140,9 @@ class SessionRule(Rule):
         if target is not None and len(target.attempts.open_flows) >= len(times):
             return None  # several applications, each with a connection that stays
         gaps = np.diff([t[0] for t in times])
-        regular = len(gaps) >= 3 and float(gaps.std()) < 0.05 * float(gaps.mean())
+        regular = len(gaps) >= LIMITS.regular_gaps and float(
+            gaps.std()
+        ) < LIMITS.regular_share * float(gaps.mean())
         detail = ""
         if regular:
             seconds = float(gaps.mean()) / SECOND
@@ -182,16 +184,18 @@ class SessionRule(Rule):
         self._note_unanswered(facts)
         out: list[Observation] = []
         for (server, port), ends in self._silences.items():
-            recent_ends = [e for e in ends if now - e[0] <= 6 * HOUR]
-            if len(recent_ends) < 3:
+            recent_ends = [e for e in ends if now - e[0] <= LIMITS.remembered_ns]
+            if len(recent_ends) < LIMITS.silences:
                 continue
             seconds = np.array([e[1] for e in recent_ends])
             middle = float(np.median(seconds))
-            same = np.abs(seconds - middle) <= max(2.0, 0.05 * middle)
-            if middle < 30 or np.count_nonzero(same) < 3:
+            same = np.abs(seconds - middle) <= max(LIMITS.even_s, LIMITS.even_share * middle)
+            if middle < LIMITS.least_silence_s or np.count_nonzero(same) < LIMITS.silences:
                 continue
             survived, at = self._survived.get((server, port), (0, 0))
-            if survived >= 0.95 * middle * SECOND and now - at <= 6 * HOUR:
+            if survived >= LIMITS.survived_share * middle * SECOND and (
+                now - at <= LIMITS.remembered_ns
+            ):
                 continue  # an equally long silence is harmless: they died of something else
             target = facts.connects.get(server, port)
             client = target.client if target else ""
@@ -289,7 +293,7 @@ class SessionRule(Rule):
             self._woken.append(
                 _Woken(slot, int(flows.key[slot]), out_ns, int(rows["last_packet"][i]), quiet)
             )
-        just_woken = facts.now_ns - self._woke_ns[slots] <= 15 * SECOND
+        just_woken = facts.now_ns - self._woke_ns[slots] <= LIMITS.woken_ns
         reset = (
             tcp
             & (rows["rst_in"] > 0)  # the client's own RST says nothing of the way
@@ -308,7 +312,7 @@ class SessionRule(Rule):
         row = facts.flows.rows[slot]
         key = (address_text(row.version, row.dst), int(row.dport))
         longest, at = self._survived.get(key, (0, 0))
-        if quiet_ns >= longest or facts.now_ns - at > 6 * HOUR:
+        if quiet_ns >= longest or facts.now_ns - at > LIMITS.remembered_ns:
             self._survived[key] = (quiet_ns, facts.now_ns)
             self._survived.move_to_end(key)
             while len(self._survived) > 256:
@@ -356,7 +360,7 @@ def _ended_by_server(
     """The sentence and the action if the server itself ends each connection at once."""
     lately = [e for e in entry.ends if e[0] >= opened[0][0]]
     soon = [e for e in lately if e[1] == "server" and e[2] <= LIMITS.at_once_ns]
-    if len(soon) < 3 or len(soon) < 0.8 * len(lately):
+    if len(soon) < LIMITS.soon_ends or len(soon) < LIMITS.soon_share * len(lately):
         return None, None
     longest = max(e[2] for e in soon) / SECOND
     who = facts.port_of(entry.client) or entry.client

@@ -14,10 +14,10 @@ import numpy as np
 from msgspec import Struct, field
 
 from panotui.diagnosis.facts import Facts, Observation, clock_text, evidence
-from panotui.diagnosis.phrases import times
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import I64, SECOND, Bool, EvidenceRecord, address_text
 from panotui.model.flow_rows import FlowColumns, FlowRow
+from panotui.model.quantities import times
 
 HOSTS_MAX = 256
 KNOWN_MAX = 2048
@@ -117,10 +117,9 @@ class Cuts:
         host.cuts.append(Cut(at, how, lived, moved, row.rst_ttl, row.ttl_in, seen))
 
     def due_ns(self, now_ns: int) -> int:
-        """When the first of the present cases expires; 0 never."""
-        first = [h.cuts[0].time_ns for h in self._hosts.values() if h.cuts]
-        ends = [t + LIMITS.flap_ns + SECOND for t in first if t + LIMITS.flap_ns >= now_ns]
-        return min(ends, default=0)
+        """When the next of the present cases expires; 0 never."""
+        ends = (c.time_ns + LIMITS.flap_ns for h in self._hosts.values() for c in h.cuts)
+        return min((end + SECOND for end in ends if end >= now_ns), default=0)
 
     def told(self, facts: Facts) -> Iterable[Observation]:
         """Hosts whose connections are repeatedly cut."""

@@ -46,7 +46,6 @@ from panotui.state.resolvers import ResolverBook
 from panotui.state.streams import StreamBook, StreamState
 from panotui.state.visibility import Visibility
 
-# seconds; a problem not tried again for this long is no condition any more
 LIMITS = thresholds().common
 
 

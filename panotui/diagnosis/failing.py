@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from panotui.diagnosis.facts import Facts, Observation, clock_text, evidence
 from panotui.diagnosis.fate import Trial
-from panotui.diagnosis.phrases import attempts, times
 from panotui.model import SECOND
+from panotui.model.quantities import counted, times
 from panotui.site.facts import Who
 from panotui.state.connects import Attempts, icmp_meaning
 from panotui.state.ladder import HELLO, STEPS, SYN, Attempt, syns
@@ -120,7 +120,7 @@ def _observe(
 def alone(target: Attempts, attempt: Attempt, host: str, facts: Facts) -> Observation:
     """The observation of one failing target, before it is compared with others."""
     failures = target.failures
-    tries = attempts(len(failures))
+    tries = counted(len(failures), "attempt")
     lines = (tries, *dict.fromkeys(f"{clock_text(a.first_ns)} {a.words()}" for a in failures[-3:]))
     if target.icmp is not None and attempt.how == "icmp":
         return _by_icmp(target, attempt, host, facts)
@@ -172,7 +172,7 @@ def _failing_at(
     return _observe(
         "endpoint-failing", target, attempt, host, facts, detail=lines, **more,
         values={
-            "attempts": attempts(count),
+            "attempts": counted(count, "attempt"),
             "reached": attempt.words(),
             "step": STEPS[attempt.failing_step],
             "reason": reason,

@@ -106,7 +106,7 @@ class LinkRule(Rule):
                 )
             )
         dropped = link.rise("rx_dropped", MINUTE)
-        if dropped and frames and dropped > 1e-4 * frames:
+        if dropped and frames and dropped > LIMITS.dropped_share * frames:
             out.append(
                 Observation(
                     "rx-dropped",

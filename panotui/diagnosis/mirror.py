@@ -61,7 +61,7 @@ class MirrorRule(Rule):
         packets = counters.packets - packets_before
         if copies >= LIMITS.copies:
             self.due(now + SECOND)
-        if copies >= LIMITS.copies and copies > 0.005 * max(1, packets):
+        if copies >= LIMITS.copies and copies > LIMITS.copied_share * max(1, packets):
             out.append(
                 Observation(
                     "mirror-duplicates",

@@ -15,9 +15,9 @@ from msgspec.structs import replace
 from panotui.diagnosis.facts import Facts, Observation, clock_text, evidence
 from panotui.diagnosis.failing import Failing, after_the_handshake, how_cut
 from panotui.diagnosis.fate import Element, Fate, Trial, shared
-from panotui.diagnosis.phrases import listed, milliseconds
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, EvidenceRecord
+from panotui.model.quantities import listed, milliseconds
 from panotui.site.facts import Who
 from panotui.state.connects import Attempts, icmp_meaning
 from panotui.state.ladder import HELLO, STEPS

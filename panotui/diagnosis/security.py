@@ -186,7 +186,7 @@ class ViolationRule(Rule):
         if not len(slots):
             return []
         sent: dict[tuple[str, str], tuple[int, int]] = {}
-        slots = slots[facts.now_ns - rows["last_ns"][slots] < 3600 * SECOND]
+        slots = slots[facts.now_ns - rows["last_ns"][slots] < LIMITS.exfil_lasts_ns]
         slots = slots[np.argsort(-rows["payload_out"][slots])][:200]
         for slot in slots.tolist():
             row = rows[slot]
@@ -274,7 +274,8 @@ class ScanRule(Rule):
             (rows["packets_in"] == 0) | (rows["rst_in"] > 0) | (rows["rst_out"] > 0)
         )  # fmt: skip
         # a UDP probe: unanswered, tiny, and to one host; groups and broadcasts are no targets
-        failed |= udp & (rows["packets_in"] == 0) & (rows["packets_out"] <= 2) & (
+        few = rows["packets_out"] <= LIMITS.probe_packets
+        failed |= udp & (rows["packets_in"] == 0) & few & (
             (rows["dst"][:, 0] < 224) & (rows["dst"][:, 3] != 255)
         )  # fmt: skip
         failed &= rows["first_ns"] >= facts.now_ns - int(LIMITS.scan_s * SECOND)
@@ -480,7 +481,7 @@ class TunnelRule(Rule):
             sample = [n[: -len(name) - 1] for n, _, _ in now_names[-100:]]
             entropy = sum(map(_entropy, sample)) / len(sample)
             length = sum(map(len, sample)) / len(sample)
-            if entropy < LIMITS.tunnel_entropy and length < 24:
+            if entropy < LIMITS.tunnel_entropy and length < LIMITS.tunnel_chars:
                 continue
             out.append(
                 Observation(
@@ -531,7 +532,10 @@ class BeaconRule(Rule):
             self.due(last + LIMITS.beacon_lasts_s * SECOND + 1)
             gaps: F64 = np.diff(np.array([s[0] for s in starts], np.float64)) / SECOND
             middle = float(np.median(gaps))
-            if middle < 5 or float(np.abs(gaps - middle).max()) > LIMITS.beacon_spread * middle:
+            if (
+                middle < LIMITS.beacon_least_s
+                or float(np.abs(gaps - middle).max()) > LIMITS.beacon_spread * middle
+            ):
                 continue
             out.append(
                 Observation(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from msgspec.structs import replace
 
 from panotui.diagnosis.facts import Observation
-from panotui.diagnosis.phrases import listed
+from panotui.model.quantities import listed
 from panotui.site.addresses import INTERNET, scope_of
 
 
@@ -21,16 +21,17 @@ def together(
     tag: str,
     advice: dict[str, str] | None = None,
 ) -> Iterable[Observation]:
-    """Merge findings of servers. `text` formats the names of the servers and the number of
+    """Merge findings of servers of which nothing more is known and the same is to be done: what
+    says its own reason stands for itself. `text` formats the names of the servers and the number of
     unanswered requests; `tag` is the tag that a finding of a server blocks; `advice` by side
     ("beyond" the gateway or "inside"), None for that of the single findings.
     """
-    groups: dict[tuple[str, str], list[Observation]] = {}
+    groups: dict[tuple[str, str, str | None], list[Observation]] = {}
     for seen in silent:
-        if seen.severity is None:
+        if seen.severity is None and seen.text is None:
             side = "beyond" if scope_of(seen.values["server"]) == INTERNET else "inside"
-            groups.setdefault((seen.values["port"], side), []).append(seen)
-    for (port, side), found in groups.items():
+            groups.setdefault((seen.values["port"], side, seen.action), []).append(seen)
+    for (port, side, action), found in groups.items():
         if len(found) < 2:
             continue
         servers = listed([f.values["server"] for f in found])
@@ -45,5 +46,5 @@ def together(
             detail=tuple(f"{f.subject}: {line}" for f in found for line in f.detail)[:4],
             covers=tuple(f.life_key for f in found),
             blocks=tuple(f"{tag}:{f.values['server']}" for f in found),
-            action=advice.get(side) if advice is not None else found[0].action,
+            action=advice.get(side) if advice is not None and action is None else action,
         )  # fmt: skip

@@ -37,6 +37,7 @@ class CameraFreezes(Table, frozen=True):
     packets: Count
     restart_s: WholeSeconds
     played_ns: Nanoseconds
+    resumed_ns: Nanoseconds
 
 
 class CameraLoss(Table, frozen=True):
@@ -59,6 +60,8 @@ class CameraMulticast(Table, frozen=True):
     """Of `diagnosis.cameras.multicast`."""
 
     querier_s: tuple[float, float]
+    stopped_ns: Nanoseconds
+    queried_ns: Nanoseconds
 
 
 class CameraOffers(Table, frozen=True):
@@ -77,6 +80,8 @@ class CameraPace(Table, frozen=True):
     over_s: WholeSeconds
     started_ns: Nanoseconds
     calm_ns: Nanoseconds
+    measured_s: WholeSeconds
+    agree_share: Share
 
 
 class CameraReach(Table, frozen=True):
@@ -105,6 +110,8 @@ class CameraReboots(Table, frozen=True):
     went_on_s: Seconds
     up_s: Seconds
     clock_back_s: Seconds
+    cut_s: Seconds
+    woke_s: Seconds
 
 
 class CameraRefusals(Table, frozen=True):
@@ -129,6 +136,9 @@ class CameraShape(Table, frozen=True):
     poor_s: WholeSeconds
     heavy_bps: Amount
     over_s: WholeSeconds
+    keyless_s: Seconds
+    keyless_pictures: Count
+    slack_s: Seconds
 
 
 class CameraStamps(Table, frozen=True):
@@ -141,6 +151,9 @@ class CameraStamps(Table, frozen=True):
     off_s: tuple[float, float]
     jumped_s: WholeSeconds
     backlog_rate: float
+    jumps: Count
+    declared_share: Share
+    half_fps: Amount
 
 
 class CameraStreams(Table, frozen=True):
@@ -215,6 +228,12 @@ class Cloud(Table, frozen=True):
     silence_ns: Nanoseconds
     forming_ns: Nanoseconds
     again_ns: Nanoseconds
+    in_use_s: Seconds
+    handshakes: Count
+    lottery_hosts: Count
+    lottery_both: Count
+    turned_away: Count
+    unused_ns: Nanoseconds
 
 
 class Connections(Table, frozen=True):
@@ -228,6 +247,17 @@ class Connections(Table, frozen=True):
     own_share: Share
     starved_bytes: Count
     at_once_ns: Nanoseconds
+    regular_gaps: Count
+    regular_share: Share
+    silences: Count
+    even_s: Seconds
+    even_share: Share
+    least_silence_s: Seconds
+    survived_share: Share
+    remembered_ns: Nanoseconds
+    woken_ns: Nanoseconds
+    soon_ends: Count
+    soon_share: Share
 
 
 class Dhcp(Table, frozen=True):
@@ -291,6 +321,7 @@ class Link(Table, frozen=True):
     flaps: Count
     nominal_mbps: Count
     errors_share: Share
+    dropped_share: Share
 
 
 class Mirror(Table, frozen=True):
@@ -300,6 +331,7 @@ class Mirror(Table, frozen=True):
     unseen_ns: Nanoseconds
     unseen_bytes: Count
     tunnelled: Count
+    copied_share: Share
 
 
 class Outages(Table, frozen=True):
@@ -324,6 +356,10 @@ class Security(Table, frozen=True):
     drift_s: Seconds
     clear_s: WholeSeconds
     beacon_lasts_s: WholeSeconds
+    exfil_lasts_ns: Nanoseconds
+    probe_packets: Count
+    tunnel_chars: Count
+    beacon_least_s: Seconds
 
 
 class Sight(Table, frozen=True):
@@ -357,6 +393,7 @@ class Topology(Table, frozen=True):
     load_share: Share
     standby_quiet_ns: Nanoseconds
     moved_ns: Nanoseconds
+    settled_ns: Nanoseconds
 
 
 class Traffic(Table, frozen=True):
@@ -371,6 +408,9 @@ class Traffic(Table, frozen=True):
     looped_frames: Count
     broadcasts: Count
     tagged_share: Share
+    narrow_ns: Nanoseconds
+    full_seconds: WholeSeconds
+    tagged_frames: Count
 
 
 class Vantage(Table, frozen=True):

@@ -15,7 +15,6 @@ from msgspec import Struct, field
 from panotui.diagnosis.catalogue import alerts
 from panotui.diagnosis.cloud import AMAZON, TABLE_MAX
 from panotui.diagnosis.facts import Facts, Observation, Rule, day_text, evidence
-from panotui.diagnosis.phrases import listed, times
 from panotui.model import (
     AnyMessage,
     Confidence,
@@ -27,6 +26,7 @@ from panotui.model import (
     TlsServerHello,
     address_text,
 )
+from panotui.model.quantities import listed, times
 
 _REJECTS_CLIENT = frozenset({42, 43, 44, 45, 46, 48, 49, 51, 116})
 _MQTT = ("mqtt", "x-amzn-mqtt-ca")

@@ -152,7 +152,7 @@ class TopologyRule(Rule):
             gaps = [b - a for a, b in pairwise(busy)]
             if last - 1 - stopped < max(LIMITS.failover_silence_s, *gaps):
                 continue
-            if any(m[2] == port.name and now - m[1] < 30 * SECOND for m in self._moves):
+            if any(m[2] == port.name and now - m[1] < LIMITS.settled_ns for m in self._moves):
                 continue
             before = _mean(mine, stopped - LIMITS.load_s, stopped)
             for other in facts.port_records:

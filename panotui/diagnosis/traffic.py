@@ -10,7 +10,6 @@ from collections import OrderedDict
 import numpy as np
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
-from panotui.diagnosis.phrases import listed, times
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import (
     NEVER,
@@ -23,6 +22,7 @@ from panotui.model import (
     mac_text,
     mac_value,
 )
+from panotui.model.quantities import listed, times
 from panotui.state.ports import Looped
 
 LIMITS = thresholds().traffic
@@ -117,7 +117,7 @@ class TrafficRule(Rule):
         """Routers that accept only smaller packets, by their answers to the appliance's packets."""
         senders: dict[tuple[str, int | None], list[tuple[str, IcmpMessage, int]]] = {}
         for host, (error, count) in self._mtu.items():
-            if facts.now_ns - error.time_ns <= 600 * SECOND:
+            if facts.now_ns - error.time_ns <= LIMITS.narrow_ns:
                 senders.setdefault((error.src, error.mtu), []).append((host, error, count))
         out = []
         for (src, mtu), told in senders.items():
@@ -150,7 +150,7 @@ class TrafficRule(Rule):
                 s: n for s, n in seconds.items() if last - s <= LIMITS.pause_window_s and s < last
             }
             most = max(full.values(), default=0)
-            if most < LIMITS.pause_frames or last - max(full) > 2:
+            if most < LIMITS.pause_frames or last - max(full) > LIMITS.full_seconds:
                 continue
             stormy = [n for n in full.values() if n >= LIMITS.pause_frames]
             inner = sorted(stormy)[len(stormy) // 2]
@@ -228,7 +228,7 @@ class TrafficRule(Rule):
         out: list[Observation] = []
         seen: dict[int, tuple[int, int, int]] = {}
         for second, interface, count, packet in facts.ports.broadcast:
-            if last - second <= 2 and count > LIMITS.broadcasts:
+            if last - second <= LIMITS.full_seconds and count > LIMITS.broadcasts:
                 seen[interface] = max(seen.get(interface, (0, 0, 0)), (count, second, packet))
         for interface, (count, second, packet) in seen.items():
             name = facts.interface_name(interface)
@@ -289,7 +289,7 @@ class TrafficRule(Rule):
             counts = [facts.ports.macs[m] for m in port.macs if m in facts.ports.macs]
             tagged = sum(c.tagged for c in counts)
             total = sum(c.frames for c in counts)
-            if total < 20 or tagged < LIMITS.tagged_share * total:
+            if total < LIMITS.tagged_frames or tagged < LIMITS.tagged_share * total:
                 continue
             vlan, seen = _vlan_of(port.macs, facts)
             named = f"VLAN {vlan}, " if vlan is not None else ""

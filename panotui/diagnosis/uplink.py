@@ -13,7 +13,6 @@ from panotui.diagnosis.cloud import HOUR, SUPPORT_ENDED_NS
 from panotui.diagnosis.cloud import LIMITS as CLOUD_LIMITS
 from panotui.diagnosis.facts import LIMITS as COMMON_LIMITS
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
-from panotui.diagnosis.phrases import milliseconds, segments_of, times
 from panotui.model import (
     I64,
     SECOND,
@@ -25,6 +24,7 @@ from panotui.model import (
     address_text,
 )
 from panotui.model.flow_rows import FlowColumns
+from panotui.model.quantities import counted, milliseconds, times
 from panotui.model.untouched import untouched
 from panotui.policy.rules import expand_regions
 from panotui.site.facts import Who
@@ -146,13 +146,13 @@ class UplinkRule(Rule):
         targets = [
             t
             for t in facts.connects.targets.values()
-            if recent(max(t.connected_ns, t.success_ns), facts.now_ns, 300)
+            if recent(max(t.connected_ns, t.success_ns), facts.now_ns, CLOUD_LIMITS.in_use_s)
             and facts.view.who(t.server) & Who.INTERNET
             and facts.is_appliance(t.client)
         ]
         rtts = [t.rtt_ms for t in targets if t.rtt_ms is not None]
         parts: list[str] = []
-        if len(rtts) >= 3 and float(np.median(rtts)) > CLOUD_LIMITS.rtt_ms:
+        if len(rtts) >= CLOUD_LIMITS.handshakes and float(np.median(rtts)) > CLOUD_LIMITS.rtt_ms:
             parts.append(f"round trip {float(np.median(rtts)):.0f} ms")
         self._count_again(facts)
         self._in_use = bool(targets) or bool(self._spans)
@@ -175,7 +175,7 @@ class UplinkRule(Rule):
             evidence(
                 int(rows["first_ns"][i]),
                 int(rows["first_packet"][i]),
-                f"flow with {segments_of(int(repeats[i]))}"
+                f"flow with {counted(int(repeats[i]), 'segment')}"
                 " sent again, handshake in "
                 + milliseconds(int(rows["handshake_rtt_us"][i]) / 1000),
             )
@@ -252,11 +252,11 @@ def _lottery(facts: Facts) -> Observation | None:
     if (
         len(failed) < CLOUD_LIMITS.lottery_failed
         or turns < CLOUD_LIMITS.lottery_turns
-        or len(hosts) < 3
+        or len(hosts) < CLOUD_LIMITS.lottery_hosts
     ):
         return None
     worked = {t[2] for t in tries if not t[1]}
-    if len(hosts & worked) < 2:
+    if len(hosts & worked) < CLOUD_LIMITS.lottery_both:
         return None  # some hosts always fail, for reasons of their own
     detail = f"{len(failed)} of {len(tries)} new connections got no answer, to {len(hosts)} hosts"
     # a host that was tried often and never answered has its own problem
@@ -377,9 +377,9 @@ class PolicyUseRule(Rule):
 
     def tick(self, facts: Facts) -> list[Observation]:
         if facts.endpoints.endpoints:
-            for begins_ns in (facts.started_ns + 24 * HOUR, SUPPORT_ENDED_NS):
+            for begins_ns in (facts.started_ns + CLOUD_LIMITS.unused_ns, SUPPORT_ENDED_NS):
                 self.due_later(begins_ns, facts)
-        day = facts.endpoints.endpoints and now_minus_start(facts) >= 24 * HOUR
+        day = facts.endpoints.endpoints and now_minus_start(facts) >= CLOUD_LIMITS.unused_ns
         if self._regions or self._unverified or day:
             self.due(facts.now_ns + LOOK_AGAIN_NS)  # older data does not count any more
         out: list[Observation] = []
@@ -417,7 +417,7 @@ class PolicyUseRule(Rule):
 
     @staticmethod
     def _silent(facts: Facts) -> list[Observation]:
-        if facts.site.site.mode == "camera-only" or now_minus_start(facts) < 24 * HOUR:
+        if facts.site.site.mode == "camera-only" or now_minus_start(facts) < CLOUD_LIMITS.unused_ns:
             return []
         seen = {e.rule.id: e for e in facts.endpoints.endpoints.values()}
         others = any(recent(e.attempts.success_ns, facts.now_ns, 24 * 3600) for e in seen.values())
@@ -431,7 +431,7 @@ class PolicyUseRule(Rule):
             region = facts.policy.region
             printed = expand_regions(rule.hosts[0], [region])[0] if region else rule.hosts[0]
             host = mine[0].host if mine else printed.replace("{region}", "your region")
-            if facts.now_ns - last < 24 * HOUR:
+            if facts.now_ns - last < CLOUD_LIMITS.unused_ns:
                 continue
             out.append(
                 Observation(
@@ -453,7 +453,7 @@ class PolicyUseRule(Rule):
             return []
         tried = [e for e in facts.endpoints.endpoints.values() if e.rule.kind == "cloud"]
         failing = [e for e in tried if _turned_away(e.attempts.failing)]
-        if len(tried) < 3 or len(failing) < len(tried):
+        if len(tried) < CLOUD_LIMITS.turned_away or len(failing) < len(tried):
             return []
         newest = max(failing, key=lambda e: e.attempts.last_ns).attempts
         follows = ("tls-alert", "endpoint-failing", "client-cert-rejected", "tcp-refused")

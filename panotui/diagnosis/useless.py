@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from msgspec import Struct, field
 
 from panotui.diagnosis.facts import Facts, Observation, evidence
-from panotui.diagnosis.phrases import listed
 from panotui.model import Confidence, Severity
+from panotui.model.quantities import counted, listed, some
 from panotui.state.lookups import Seen
 
 NAMED = 4  # names in a sentence
@@ -76,7 +76,7 @@ def told(one: Bad, facts: Facts) -> Observation:
     several = len(names) > 1
     client = facts.port_of(one.client) or one.client
     text = _text(one, names, client)
-    answers = "1 answer" if one.count == 1 else f"{one.count} answers"
+    answers = counted(one.count, "answer")
     rescue = ("another DNS server answers for it, so that it works",) if one.rescued else ()
     return Observation(
         _IDS[one.kind],
@@ -153,8 +153,7 @@ def _text(one: Bad, names: list[str], client: str) -> str | None:
 
 
 def names_of(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} others" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+    return some(names, NAMED, "others")
 
 
 def _own_alias(one: Bad) -> bool:

@@ -7,8 +7,10 @@ never 0.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 UNKNOWN = "-"
+LISTED = 3  # names that a sentence spells out
 
 DECIMAL = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 BINARY = ((1 << 40, "Ti"), (1 << 30, "Gi"), (1 << 20, "Mi"), (1 << 10, "Ki"))
@@ -56,6 +58,29 @@ def span(seconds: float | None, unknown: str = UNKNOWN) -> str:
 def counted(count: int, one: str, many: str | None = None) -> str:
     """`1 error`, `3 errors`, `12,345 packets`."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def times(count: int) -> str:
+    """`once`, `3 times`."""
+    return "once" if count == 1 else f"{count:,} times"
+
+
+def milliseconds(value: float) -> str:
+    """`< 1 ms`, `23 ms`."""
+    return "< 1 ms" if value < 1 else f"{value:.0f} ms"
+
+
+def listed(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`, `a, b and 3 more`."""
+    if len(names) <= LISTED:
+        return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    return f"{', '.join(names[: LISTED - 1])} and {len(names) - LISTED + 1} more"
+
+
+def some(names: Sequence[str], most: int, rest: str = "more") -> str:
+    """The first names, and how many there are besides: `a, b, c and 3 more`."""
+    more = f" and {len(names) - most} {rest}" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def per_cent(share: float | None, unknown: str = UNKNOWN) -> str:

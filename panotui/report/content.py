@@ -13,6 +13,7 @@ from importlib import resources
 
 from panotui.diagnosis.catalogue import catalogue
 from panotui.model import SECOND, EndpointRecord, EventRecord, FindingRecord
+from panotui.model.quantities import some
 from panotui.recording.spans import NO_CAMERA, Before, Counted, Span
 from panotui.report import glance
 from panotui.report.story import Story
@@ -194,8 +195,7 @@ def _lost(story: Story) -> list[tuple[str, int]]:
 def first(names: Iterable[str]) -> str:
     """The first few of them, each once, and the number of the rest."""
     words = list(dict.fromkeys(names))
-    more = f" and {len(words) - NAMES_SHOWN} more" if len(words) > NAMES_SHOWN else ""
-    return ", ".join(words[:NAMES_SHOWN]) + more
+    return some(words, NAMES_SHOWN)
 
 
 def _all(good: int, total: int, unseen: int = 0) -> str:

@@ -340,6 +340,6 @@ def _served(message: LinkControlMessage) -> tuple[str, ...]:
 def neighbours(one: str, other: str) -> bool:
     """Two MACs of neighbouring ports of one device: their last bytes differ by a few."""
     try:
-        return one != other and abs(mac_value(one) - mac_value(other)) <= 8
+        return one != other and abs(mac_value(one) - mac_value(other)) <= LIMITS.neighbour_macs
     except ValueError:
         return False

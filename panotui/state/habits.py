@@ -128,7 +128,7 @@ class Learner:
 
     def feed(self, minute: Minute) -> None:
         """Learn one minute."""
-        if self._minutes and minute.time_s - self._last_s > 120:
+        if self._minutes and minute.time_s - self._last_s > LIMITS.gap_s:
             for known in self._endpoints.values():
                 known.last_s = 0  # no capture: that was no pause of theirs
         self._first_s = self._first_s or minute.time_s
@@ -219,7 +219,7 @@ class Watch:
 
     def feed(self, minute: Minute) -> list[Departure]:
         """All deviations after this minute."""
-        if not self._began_s or minute.time_s - self._last_s > 120:
+        if not self._began_s or minute.time_s - self._last_s > LIMITS.gap_s:
             self._began_s = minute.time_s  # nobody looked: what was so before is not known to last
             self._contact_s.clear()
             self._sides.clear()

@@ -23,6 +23,7 @@ from panotui.model import (
     TlsServerHello,
 )
 from panotui.model.flow_rows import FlowRow
+from panotui.model.quantities import counted
 from panotui.state.thresholds import thresholds
 
 STEPS = (
@@ -60,7 +61,7 @@ _ENDS = {
 
 def syns(count: int) -> str:
     """`1 SYN`, `3 SYNs`."""
-    return "1 SYN" if count == 1 else f"{count} SYNs"
+    return counted(count, "SYN")
 
 
 class Attempt(Struct):
@@ -265,7 +266,7 @@ class Attempt(Struct):
         if self.syns > 1:
             last = row.syn_last_ns or row.last_ns
             self._note(last, row.last_packet, "SYN again, no answer")
-        if age >= LIMITS.syn_wait_ns or self.syns >= 3 or ended:
+        if age >= LIMITS.syn_wait_ns or self.syns >= LIMITS.syns or ended:
             self.how = "silent"
         else:
             self.how, self.due_ns = "waiting", first + LIMITS.syn_wait_ns
@@ -299,7 +300,7 @@ class Attempt(Struct):
         has acknowledged later bytes: it is up, but the large part does not arrive.
         """
         again, hello = row.retransmits_out, self.hello
-        if again < 2 or hello is None or hello.size <= row.max_segment_out:
+        if again < LIMITS.hello_again or hello is None or hello.size <= row.max_segment_out:
             return False
         each = (row.payload_out - hello.size) / again
         spoke = history.find(b"D")

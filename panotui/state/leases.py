@@ -22,8 +22,6 @@ SERVERS_MAX = 8  # per client, or network
 NETWORKS_MAX = 64
 SHOWN = 8  # most packets of a row kept as evidence
 LIMITS = thresholds().leases
-# clients repeat requests for up to a minute and pause for some minutes: anything older than this
-# belongs to another attempt
 
 
 class Seen(Struct, frozen=True):

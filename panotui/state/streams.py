@@ -43,8 +43,6 @@ from panotui.state.thresholds import thresholds
 HISTORY_S = 300
 SHOWN_S = 120  # seconds of history in a record
 LIMITS = thresholds().streams
-# A stream is "losing" above one loss share over the window, and no longer below another one for a
-# while. Otherwise a line that loses a packet now and then would be reported all day.
 IDLE = 2  # end of a stream without a message: it was only silent for long
 # After this time nothing of a stream or camera depends on time any more: all temporary reports
 # about them are over (`stale_s` is the longest).
@@ -224,8 +222,9 @@ class StreamState(Struct):
         counts = [self.seconds[s].frames if s in self.seconds else 0 for s in span]
         middle = float(sorted(counts)[len(counts) // 2])  # one of them
         rate = sum(counts) / LIMITS.learnt_s
-        if middle >= 2:  # a stall and the catching up after it change the mean, not the median
-            near = [c for c in counts if abs(c - middle) <= max(1.0, 0.2 * middle)]
+        # a stall and the catching up after it change the mean, not the median
+        if middle >= LIMITS.steady_pictures:
+            near = [c for c in counts if abs(c - middle) <= max(1.0, LIMITS.near_share * middle)]
             rate = sum(near) / len(near)
         if rate > (self.fps_learnt or 0.0):
             self.fps_learnt = rate
@@ -485,7 +484,7 @@ class StreamBook:
             interval = 1 / nominal
         else:
             interval = LIMITS.unknown_interval_s if media_of(state.codec) == "video" else 0.0
-        if now_ns - seen > max(LIMITS.frozen_s, 3 * interval) * SECOND:
+        if now_ns - seen > max(LIMITS.frozen_s, LIMITS.intervals * interval) * SECOND:
             return "frozen", seen
         if row.frozen_picture_s > LIMITS.frozen_s:
             return "frozen", now_ns - int(row.frozen_picture_s * SECOND)

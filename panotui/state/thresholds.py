@@ -97,6 +97,7 @@ class Claims(Table, frozen=True):
     again_ns: tuple[int, int]
     row_ns: Nanoseconds
     sweep_ns: Nanoseconds
+    neighbour_macs: Count
 
 
 class Clock(Table, frozen=True):
@@ -137,6 +138,7 @@ class Habits(Table, frozen=True):
     gaps: Amount
     gap_minutes: Count
     edge_minutes: Count
+    gap_s: WholeSeconds
 
 
 class Ladder(Table, frozen=True):
@@ -148,6 +150,8 @@ class Ladder(Table, frozen=True):
     full_segment_bytes: Count
     ticket_bytes: Count
     unanswered_ns: Nanoseconds
+    syns: Count
+    hello_again: Count
 
 
 class Leases(Table, frozen=True):
@@ -206,6 +210,9 @@ class Streams(Table, frozen=True):
     taken_ns: Nanoseconds
     told_ns: Nanoseconds
     unknown_interval_s: Seconds
+    steady_pictures: Amount
+    near_share: Share
+    intervals: Count
 
 
 class Tracking(Table, frozen=True):

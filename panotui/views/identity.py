@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from panotui.model import EndpointRecord, FindingRecord
+from panotui.model import EndpointRecord, EventRecord, FindingRecord
 
 
 def by_id(record: Any) -> str:
@@ -38,3 +38,9 @@ def endpoint_names(endpoints: Sequence[EndpointRecord]) -> dict[str, str]:
 
 def finding_key(finding: FindingRecord) -> str:
     return finding.name
+
+
+def sentence_of(event: EventRecord) -> str:
+    """An event in one line: its subject first, unless its text names it."""
+    named = event.subject.lower() in event.text.lower()
+    return event.text if named or not event.subject else f"{event.subject} {event.text}"

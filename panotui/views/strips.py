@@ -34,7 +34,7 @@ from panotui.state.strips import (
     label,
 )
 from panotui.views.frames import Curve, Moment, Strip, Strips, StripsView
-from panotui.views.identity import endpoint_names, finding_key
+from panotui.views.identity import endpoint_names, finding_key, sentence_of
 
 ROWS_MAX = 60
 ZOOMS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 3 * 3600, 6 * 3600, 86_400)  # s a cell
@@ -211,7 +211,7 @@ def _moment(
         and (f.cleared_time_ns is None or f.cleared_time_ns >= low)
     ]
     told += [
-        (e.severity, f"{e.subject} {e.text}", f"event:{e.number}")
+        (e.severity, sentence_of(e), f"event:{e.number}")
         for e in events
         if low <= e.time_ns < high and e.kind not in ("finding", "cleared")
     ]

@@ -77,6 +77,115 @@ def numbers(path: Path) -> Iterator[str]:
                 yield from (n for n in names if len(names) > 1 or n.endswith(("_S", "_NS", "_MS")))
 
 
+# Comparisons with a number that is no threshold, by file.
+COMPARED = {
+    # more than half of several, or twice as many
+    "diagnosis/cameras/reboots.py": {
+        "abs((drift + around / 2) % around - around / 2) <= LIMITS.went_on_s"
+    },
+    "diagnosis/cameras/stamps.py": {"abs(nominal - expected / 2) > LIMITS.half_fps"},
+    "diagnosis/cuts.py": {
+        "sum((c.stalled for c in cuts)) > len(cuts) // 2",
+        "well > 2 * len(cuts)",
+        "count < 10000", "seconds < 10",  # of a wording
+    },
+    "diagnosis/diagnosis.py": {
+        "life.seen_ns - began_ns < whole / 2",
+        "now - life.seen_ns > 2 * SECOND + spec.clear_s * SECOND",  # a tick and its delay
+    },
+    "diagnosis/mirror.py": {"2 * count < total"},
+    "diagnosis/topology.py": {"2 * times >= last - began"},
+    "state/flows/book.py": {
+        "int(meter) > 255",
+        "apart > 120 * SECOND", "now_ns - self.rate_ns[slots] < 2 * SECOND",  # of a table
+    },
+    "state/strips.py": {"2 * recorded < np.maximum(widths, 1)"},
+    # parts of a threshold
+    "diagnosis/gateway.py": {"still.last_out_ns > new.first.time_ns + LIMITS.recent_ns // 12"},
+    "diagnosis/silence.py": {
+        "facts.now_ns - count.last_out_ns < 2 * LIMITS.alive_ns",
+        "max(pauses) <= LIMITS.even_ratio * max(2 * SECOND, min(pauses))",
+    },
+    # units, sizes and codes
+    "diagnosis/cameras/pace.py": {"gap < 1000 * STREAM_LIMITS.frozen_s"},
+    "diagnosis/cameras/streams.py": {"rate > LIMITS.port_share * (speed or 1000) * 1000000.0"},
+    "diagnosis/cameras/refusals.py": {"300 < refusal.status < 400"},
+    "diagnosis/clock.py": {"value < 10"},
+    "diagnosis/failing.py": {"waited >= 2 * SECOND"},  # of a wording, as that above
+    "diagnosis/security.py": {"len(labels) < 3", "rows['dst'][:, 0] < 224"},
+    "diagnosis/traffic.py": {
+        "max((r for r in rates if r), default=0) > SLOW_MBPS * 1000000.0",
+        "min(recent) < LIMITS.saturated_share * speed * 1000000.0",
+    },
+    "diagnosis/unusual.py": {"days < 1.9", "weeks < 2"},
+    "diagnosis/uplink.py": {"message.status >= 300"},
+    "diagnosis/arp.py": {"len(addresses) > 4"},  # how many are named
+    "state/camera_refusals.py": {"200 <= asked.status < 300", "asked.status >= 300"},
+    "state/camera_session.py": {"200 <= asked.status < 300", "asked.status >= 400"},
+    "state/cameras.py": {"300 <= message.status < 400"},
+    "state/claims.py": {"len(raw) > 3", "len(raw) >= 20"},
+    "state/clock.py": {"0 < message.poll <= 17", "1 <= stratum <= 15"},
+    "state/connects.py": {"len(failed) <= 3"},  # how much is shown
+    "state/flows/column_text.py": {"highest < 1 << 32"},
+    "state/flows/records.py": {"first <= 122", "first >= 97"},
+    "state/habits.py": {
+        "minute >= 60 - LIMITS.edge_minutes",
+        "minute.time_s - last_s > 60 * LIMITS.told_minutes",
+    },
+    "state/ladder.py": {"min(_first(history, b'FRfr'), 98) < 98"},
+    "state/streams.py": {
+        "200 <= message.status < 300",
+        "last - row.first_ns > 10 * SECOND", "row.last_ns - row.first_ns >= SECOND // 2",
+    },
+    "state/tracking.py": {"self._looked_for.get(a, 0) < 5"},
+    "state/vendors.py": {"bits > 24"},
+    "state/visibility.py": {"at.spread < 2"},
+}  # fmt: skip
+ORDERED = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
+
+
+def comparisons(path: Path) -> Iterator[str]:
+    """The comparisons of a module's functions with a number, but for 0, 1 and -1, the number of a
+    table's rows, "more than one", and places in a sequence."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if not isinstance(node, ast.Compare) or not any(isinstance(o, ORDERED) for o in node.ops):
+            continue
+        sides = [node.left, *node.comparators]
+        sizes = [
+            side.args[0] for side in sides
+            if isinstance(side, ast.Call) and isinstance(side.func, ast.Name)
+            and side.func.id == "len"
+        ]  # fmt: skip
+        if any(isinstance(size, ast.Attribute) for size in sizes):
+            continue
+        said = {n for side in sides for n in plain_numbers(side)} - {0, 1, -1}
+        if said and not (sizes and said == {2}):
+            yield ast.unparse(node)
+
+
+def plain_numbers(node: ast.AST) -> Iterator[float]:
+    """The numbers of an expression that are not in a subscript, a comparison or a call's name."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
+        yield node.value
+    for child in ast.iter_child_nodes(node):
+        if isinstance(node, ast.Subscript) and child is node.slice:
+            continue
+        if isinstance(child, ast.keyword | ast.Compare):
+            continue
+        yield from plain_numbers(child)
+
+
+def test_rules_compare_with_no_number_of_their_own() -> None:
+    found = []
+    for room in ("diagnosis", "state"):
+        for path in sorted((ROOT / room).rglob("*.py")):
+            name, there = path.relative_to(ROOT).as_posix(), set(comparisons(path))
+            known = COMPARED.get(name, set())
+            found += [f"{name}: {text}" for text in sorted(there - known)]
+            found += [f"{name}: excepted, but not there: {t}" for t in sorted(known - there)]
+    assert not found, "move these to thresholds.toml, or say above why they are none"
+
+
 def test_no_threshold_stands_in_code() -> None:
     found = []
     for room in ("diagnosis", "state"):

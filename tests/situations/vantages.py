@@ -60,6 +60,18 @@ def one_way_mirror_and_an_endpoint_is_dropped() -> Town:
     return keep(one_endpoint_is_dropped_and_others_work(), lambda f: f[:6] != _mac(ETH1))
 
 
+@situation("mirror-one-way", violations=1)
+def one_way_mirror_and_a_hello_without_a_name() -> Town:
+    """Only what the cloud port sends is copied. Its ClientHello to an address that nobody asked for
+    passes here whole, and names no host: no better evidence will come."""
+    town = healthy()
+    conn = town.to("", address="198.51.100.9")
+    conn.open(20)
+    conn.hello(20.05, None, thirteen=True)
+    conn.data(20.2)
+    return keep(town, lambda f: f[:6] != _mac(ETH1))
+
+
 @situation("mirror-one-way", site=nobody)
 def one_way_mirror_without_a_site_file() -> Town:
     """As before, and nobody says who the appliance is."""

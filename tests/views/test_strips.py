@@ -6,11 +6,12 @@ from pathlib import Path
 
 import msgspec
 
-from panotui.model import SECOND, CameraRecord, PortRecord, Snapshot
+from panotui.model import SECOND, CameraRecord, EventRecord, PortRecord, Snapshot
 from panotui.recording.reader import Recording
 from panotui.recording.recorder import Recorder
 from panotui.state.strips import Cell
 from panotui.views.frames import Strips, StripsView
+from panotui.views.identity import sentence_of
 from panotui.views.provider import StateProvider
 from panotui.views.recorded_times import RecordedTimes
 from panotui.views.strips import LiveTimes, strips
@@ -119,3 +120,15 @@ def test_a_recording_answers_the_same_as_the_engine_did(tmp_path: Path) -> None:
         assert cells(ours, key) == cells(theirs, key)
     assert [c.name for c in theirs.curves] == [c.name for c in ours.curves]
     recording.close()
+
+
+def test_an_event_names_its_host_once() -> None:
+    def said(subject: str, text: str) -> str:
+        return sentence_of(
+            EventRecord(time_ns=FIRST, number=1, kind="endpoint", severity="info",
+                        subject=subject, text=text)
+        )  # fmt: skip
+
+    assert said("logs.example.com", "Logs.example.com is blocked") == "Logs.example.com is blocked"
+    assert said("eth0", "the link is up") == "eth0 the link is up"
+    assert said("", "all is well") == "all is well"

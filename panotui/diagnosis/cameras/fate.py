@@ -15,7 +15,7 @@ from panotui.diagnosis.cameras.words import stream_anchor, whose
 from panotui.diagnosis.facts import Facts, Observation, Rule, clock_text, evidence
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import NEVER, SECOND, AnyMessage, StreamGap
-from panotui.model.quantities import counted
+from panotui.model.quantities import counted, some
 from panotui.state.camera import Camera
 from panotui.state.camera_streams import let_go
 from panotui.state.streams import LIMITS as STREAM_LIMITS
@@ -105,7 +105,7 @@ class FateRule(Rule):
         names = sorted({m.camera.name for m in losing})
         yield Observation(
             "loss-shared", f"cameras behind {where}",
-            {"count": str(len(names)), "names": _listed(names), "where": where,
+            {"count": str(len(names)), "names": some(names, NAMED), "where": where,
              "port": where if losing[0].stream.port else "",
              "detail": "" if behind <= set(together) else
              f"; {_unhurt(len(behind - set(together)))}"},
@@ -162,12 +162,12 @@ def _silent(way: str, members: list[_Member], facts: Facts) -> Iterable[Observat
         verb = "goes" if len(flowing) == 1 else "go"
         text = (
             f"{len(names)} cameras stopped in the same second, at {clock_text(first)}, while "
-            f"{others} behind {way} {verb} on: {_listed(names)}"
+            f"{others} behind {way} {verb} on: {some(names, NAMED)}"
         )
         action = "Look for what these cameras share: a PoE switch, its power, its uplink"
     yield Observation(
         "cameras-silent", f"cameras behind {way}",
-        {"count": str(len(names)), "names": _listed(names), "where": way,
+        {"count": str(len(names)), "names": some(names, NAMED), "where": way,
          "port": together[0].stream.port or "", "since": clock_text(first)},
         tuple(
             evidence(m.stream.row.last_ns, m.stream.row.last_packet,
@@ -196,8 +196,3 @@ def _stopped_at(stream: StreamState, time_ns: int) -> bool:
 
 def _unhurt(count: int) -> str:
     return f"{counted(count, 'other', 'others')} {'does' if count == 1 else 'do'} not"
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more

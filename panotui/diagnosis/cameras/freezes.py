@@ -47,7 +47,7 @@ def frozen(watched: Watched) -> Iterable[Observation]:
     for freeze in watched.events.freezes:
         end = freeze.start_ns + int(freeze.seconds * SECOND)
         over = freeze.kind in ("silence", "backlog") and freeze.seconds > STREAM_LIMITS.frozen_s
-        if over and end <= last and now - end <= 2 * SECOND:
+        if over and end <= last and now - end <= LIMITS.resumed_ns:
             caught = freeze.kind == "backlog"
             yield Observation(
                 "stream-frozen", watched.subject, {**values, "seconds": f"{freeze.seconds:.1f}"},

@@ -10,6 +10,7 @@ from __future__ import annotations
 from panotui.diagnosis.cameras.words import about, anchor_of, reader_name, subject_of
 from panotui.diagnosis.facts import Facts, Observation, clock_text
 from panotui.model import EvidenceRecord
+from panotui.model.quantities import times
 from panotui.state.camera import Camera
 
 
@@ -67,7 +68,3 @@ def changed(camera: Camera, client: str, count: int) -> tuple[str, str] | None:
         f"Enter the new password of {camera.name} where its stream is set up; the camera may lock "
         "the account after more tries",
     )
-
-
-def times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"

@@ -42,9 +42,9 @@ class QuerierRule(Rule):
                     continue
                 reported, packet = self._reports[group]
                 last = stream.row.last_ns
-                stopped = facts.now_ns - last > 5 * SECOND
+                stopped = facts.now_ns - last > LIMITS.stopped_ns
                 after = (last - reported) / SECOND
-                queried = self._query_ns and last - self._query_ns < 300 * SECOND
+                queried = self._query_ns and last - self._query_ns < LIMITS.queried_ns
                 if not stopped or queried or not LIMITS.querier_s[0] < after < LIMITS.querier_s[1]:
                     continue
                 out.append(

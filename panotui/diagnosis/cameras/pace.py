@@ -21,7 +21,7 @@ def uneven(watched: Watched) -> Iterable[Observation]:
     stream, row, now = watched.stream, watched.stream.row, watched.facts.now_ns
     last = now // SECOND
     recent_s = [stream.seconds[s] for s in range(last - LIMITS.over_s, last) if s in stream.seconds]
-    if not row.clock_rate or len(recent_s) < 3:
+    if not row.clock_rate or len(recent_s) < LIMITS.measured_s:
         return
     jitters = sorted(s.frame_jitter_ms for s in recent_s)
     middle = jitters[len(jitters) // 2]
@@ -92,7 +92,7 @@ def slow(watched: Watched) -> Iterable[Observation]:
     declared = stream.fps_expected is not None
     stamps = row.fps_stamped if math.isfinite(row.fps_stamped) else row.fps_nominal
     detail = ["the expected rate is declared" if declared else "it ran at that rate before"]
-    if math.isfinite(stamps) and abs(stamps - fps) <= 0.1 * stamps:
+    if math.isfinite(stamps) and abs(stamps - fps) <= LIMITS.agree_share * stamps:
         detail.append(
             "its time stamps agree: the camera makes fewer pictures, as it does in the dark with a "
             "longer exposure"

@@ -9,9 +9,9 @@ from panotui.diagnosis.cameras.lockout import lockout
 from panotui.diagnosis.cameras.words import about, anchor_of, subject_of
 from panotui.diagnosis.facts import LIMITS as COMMON_LIMITS
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
-from panotui.diagnosis.phrases import attempts
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import Confidence, IcmpMessage
+from panotui.model.quantities import counted
 from panotui.state.camera import Camera
 from panotui.state.camera_state import LIMITS as CAMERA_STATE_LIMITS
 from panotui.state.claims import Seen
@@ -148,7 +148,7 @@ def _refused(camera: Camera, facts: Facts) -> Iterable[Observation]:
         "camera-refused", subject_of(camera), {**about(camera), "dport": str(camera.reset_port)},
         seen, camera.reset_ns, camera.reset_ns,
         detail=(
-            attempts(camera.resets),
+            counted(camera.resets, "attempt"),
             'the appliance logs "Connection to server failed: Connection timed out (-115)"',
         ),
         camera=camera.address,

@@ -73,7 +73,7 @@ class RebootRule(Rule):
 
     def _woke(self, camera: Camera, facts: Facts) -> Iterable[Observation]:
         awake = self._awake.get(camera.address)
-        if not awake or not recent(awake[-1].time_ns, facts.now_ns, 600):
+        if not awake or not recent(awake[-1].time_ns, facts.now_ns, LIMITS.woke_s):
             return
         woke = awake[-1].time_ns
         if facts.claims.newcomer(camera.address, awake[-1].mac, woke):
@@ -284,7 +284,7 @@ def _all_at_once(camera: Camera, facts: Facts) -> Iterable[Observation]:
     later = [s for s in camera.sessions.values() if 0 < s.play_ns - last < LIMITS.reboot_ns]
     if len(together) < 2 or not apart or went_on or not later:
         return
-    if not recent(last, facts.now_ns, 300):
+    if not recent(last, facts.now_ns, LIMITS.cut_s):
         return
     again = min(later, key=lambda s: s.play_ns)
     yield Observation(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from panotui.diagnosis.cameras.lockout import changed, lockout, times
+from panotui.diagnosis.cameras.lockout import changed, lockout
 from panotui.diagnosis.cameras.reboots import cut_by_camera
 from panotui.diagnosis.cameras.statuses import Status, status_named, status_of
 from panotui.diagnosis.cameras.words import about, anchor_in, anchor_of, reader_name, subject_of
@@ -18,6 +18,7 @@ from panotui.diagnosis.facts import LIMITS as COMMON_LIMITS
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import EvidenceRecord
+from panotui.model.quantities import times
 from panotui.state.camera import Camera
 from panotui.state.camera_media import is_cut, silent_requests
 from panotui.state.camera_refusals import Refusal

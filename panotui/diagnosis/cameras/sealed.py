@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from panotui.diagnosis.cameras.words import about, anchor_of, subject_of
 from panotui.diagnosis.facts import LIMITS as COMMON_LIMITS
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
-from panotui.diagnosis.phrases import times
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND
+from panotui.model.quantities import times
 from panotui.state.camera import Camera
 from panotui.state.camera_sealed import sealed_failure
 from panotui.state.connects import recent

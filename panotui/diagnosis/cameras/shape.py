@@ -29,12 +29,12 @@ def key_frames(watched: Watched) -> Iterable[Observation]:
         long = max(long, since if since > LIMITS.gop_s else 0.0)
     elif (
         not keyframe
-        and age > 2 * LIMITS.gop_s
+        and age > LIMITS.keyless_s
         and watched.stream.codec == "H264"
-        and row.frames > 50
+        and row.frames > LIMITS.keyless_pictures
     ):
         long = age
-    if long > LIMITS.gop_s + 0.5:
+    if long > LIMITS.gop_s + LIMITS.slack_s:
         yield Observation(
             "stream-gop", watched.subject, {**watched.values, "seconds": f"{long:.0f}"},
             (

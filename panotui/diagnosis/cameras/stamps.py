@@ -58,7 +58,7 @@ def wrong(watched: Watched, memory: Memory, runs_wrong: bool) -> Iterable[Observ
     grew = memory.grew_ns(stream.key, "jumps", jumps, now)
     nominal, expected = row.fps_nominal, stream.fps_expected
     parts = []
-    if jumps >= 2 and recent(grew, now, LIMITS.jumped_s):
+    if jumps >= LIMITS.jumps and recent(grew, now, LIMITS.jumped_s):
         parts.append(f"they jumped {jumps} times")
     if runs_wrong and math.isfinite(row.fps_stamped):
         slow = "slow" if row.stamp_rate < 1 else "fast"
@@ -72,8 +72,8 @@ def wrong(watched: Watched, memory: Memory, runs_wrong: bool) -> Iterable[Observ
         and watched.age_s > LIMITS.compared_s
         # pictures that a camera left out for a while are missing from the count
         and not any(now - f.start_ns < LIMITS.counted_ns for f in stream.freezes)
-        and abs(nominal - expected) > 0.2 * expected
-        and abs(nominal - expected / 2) > 0.5
+        and abs(nominal - expected) > LIMITS.declared_share * expected
+        and abs(nominal - expected / 2) > LIMITS.half_fps
         # a slow camera with matching time stamps is stream-fps, not a stamp problem
         and not row.fps_now < PACE_LIMITS.fps_share * expected
         # nor is a camera that really sends more pictures than expected

@@ -302,7 +302,7 @@ class Judge:
             if moved is not None:
                 detail = f"region:{moved[1]}:{moved[0].id}"
                 return self._violation(f, "unlisted-endpoint", "warning", name=name, detail=detail)
-        unread = f.mid_stream or f.cut or f.one_way
+        unread = f.mid_stream or f.cut or (f.one_way and not f.hello)
         if name is None and unread and f.dport in self.named_ports:
             # its name was sent before the capture began, was truncated, or passed in a direction
             # that is not copied: unknown is not forbidden

@@ -10,6 +10,7 @@ from panotui.tui.glyphs import look, role
 from panotui.tui.line import Span
 from panotui.tui.page import Scene
 from panotui.tui.table import Column, Table
+from panotui.views.identity import sentence_of
 
 _WORDS = {"warning": "warn"}
 
@@ -27,7 +28,7 @@ TABLE = Table(
     own_sort="time",
     own_down=True,
     empty="Nothing has happened yet.",
-    copy=lambda e: f"{e.kind} {e.subject} {e.text}",
+    copy=lambda e: f"{e.kind} {sentence_of(e)}",
     columns=(
         Column("TIME", 8, lambda e, s: (s.when(e.time_ns), "dim"), "time",
             most=14,
