@@ -33,8 +33,7 @@ the finding rests on a sequence of events. *Contents*: frames are not truncated.
 
 *Proved* names a capture with the finding and a healthy one without it
 (`tests/situations/matrix.toml`): `situation/` is a builder of `tests/situations`, `met/` of
-`tests/diagnosis/met`; `field/` and `capture/` are files of `tests/data`; `wire/` and `lab/` are
-tests of `tests/diagnosis` and `tests/lab` that build both.
+`tests/diagnosis/met`; `field/` and `capture/` are files of `tests/data`.
 """
 
 
