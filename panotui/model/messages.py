@@ -178,7 +178,7 @@ class TlsAlert(Message, frozen=True, kw_only=True, tag="tls-alert"):
 class TlsFinished(Message, frozen=True, kw_only=True, tag="tls-finished"):
     """Application data (or CCS and data) flowed both ways: the handshake succeeded.
 
-    `server_bytes`: bytes that the server had sent by then, -1 if unknown.
+    `server_bytes`: bytes that the server had sent by then, -1 if the hello was not seen.
     """
 
     server_bytes: int = -1

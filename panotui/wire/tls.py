@@ -408,7 +408,9 @@ class Handshake:
                     packet=origin.packet,
                     interface=origin.interface,
                     flow=origin.flow,
-                    server_bytes=self._served + (0 if from_client else size),
+                    server_bytes=self._served + (0 if from_client else size)
+                    if self.started
+                    else -1,
                 )
             )
 
