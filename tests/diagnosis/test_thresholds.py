@@ -107,6 +107,9 @@ COMPARED = {
         "max(pauses) <= LIMITS.even_ratio * max(2 * SECOND, min(pauses))",
     },
     # units, sizes and codes
+    "diagnosis/cameras/going_on.py": {
+        "second.bytes * 8 > SHAPE.heavy_bps", "seconds['bytes'] * 8 > SHAPE.heavy_bps",
+    },
     "diagnosis/cameras/pace.py": {"gap < 1000 * STREAM_LIMITS.frozen_s"},
     "diagnosis/cameras/streams.py": {"rate > LIMITS.port_share * (speed or 1000) * 1000000.0"},
     "diagnosis/cameras/refusals.py": {"300 < refusal.status < 400"},

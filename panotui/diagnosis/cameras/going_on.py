@@ -35,7 +35,7 @@ _MOVING = (
 )  # fmt: skip
 # ... and until then a stream's first seconds prove little
 SETTLED_NS = SECOND + max(
-    PACE.started_ns, int(2 * SHAPE.gop_s * SECOND), STAMPS.compared_s * SECOND
+    PACE.started_ns, int(SHAPE.keyless_s * SECOND), STAMPS.compared_s * SECOND
 )
 PLAYED_NS = 30 * SECOND  # since PLAY was answered: by then all tracks have arrived
 LATE_NS = int(0.75 * LIMITS.frozen_s * SECOND)  # of a stream's newest packet at a tick
@@ -85,8 +85,8 @@ class GoingOn:
     def _is_far(self, rows: Rows) -> Bool:
         """(n,) streams whose key frames are too far apart, see `shape.key_frames`."""
         keyframe = rows["keyframe_last_ns"]
-        far: Bool = (keyframe > 0) & (rows["gop_s"] > SHAPE.gop_s + 0.5)
-        far |= (keyframe == 0) & self._video_264 & (rows["frames"] > 50)
+        far: Bool = (keyframe > 0) & (rows["gop_s"] > SHAPE.gop_s + SHAPE.slack_s)
+        far |= (keyframe == 0) & self._video_264 & (rows["frames"] > SHAPE.keyless_pictures)
         return far
 
     def started(self, rows: Rows, streams: list[StreamState], now_ns: int) -> bool:
@@ -158,7 +158,7 @@ class GoingOn:
         keyframe = rows["keyframe_last_ns"]
         wrong |= shown & ~far & (keyframe > 0) & (now_ns - keyframe > SHAPE.gop_s * SECOND)
         declared = self._expected
-        off_s = np.abs(rows["fps_nominal"] - declared) > 0.2 * declared
+        off_s = np.abs(rows["fps_nominal"] - declared) > STAMPS.declared_share * declared
         wrong |= shown & (declared > 0) & off_s & ~runs_wrong
         return not wrong.any()
 

@@ -55,7 +55,7 @@ def fast(watched: Watched) -> Iterable[Observation]:
         or not math.isfinite(fps)
         or row.last_ns - row.first_ns <= LIMITS.started_ns
         or not LIMITS.fps_share * min(fps, row.fps_nominal) > expected
-        or not abs(fps - row.fps_nominal) <= 0.1 * fps
+        or not abs(fps - row.fps_nominal) <= LIMITS.agree_share * fps
     ):
         return
     yield Observation(

@@ -77,7 +77,7 @@ def wrong(watched: Watched, memory: Memory, runs_wrong: bool) -> Iterable[Observ
         # a slow camera with matching time stamps is stream-fps, not a stamp problem
         and not row.fps_now < PACE_LIMITS.fps_share * expected
         # nor is a camera that really sends more pictures than expected
-        and not abs(row.fps_now - nominal) <= 0.1 * nominal
+        and not abs(row.fps_now - nominal) <= PACE_LIMITS.agree_share * nominal
     ):
         parts.append(f"they say {nominal:.1f} frames/s, declared are {expected:.4g}")
     if parts:
