@@ -85,7 +85,6 @@ COMPARED = {
     },
     "diagnosis/cameras/stamps.py": {"abs(nominal - expected / 2) > LIMITS.half_fps"},
     "diagnosis/cuts.py": {
-        "sum((c.stalled for c in cuts)) > len(cuts) // 2",
         "well > 2 * len(cuts)",
         "count < 10000", "seconds < 10",  # of a wording
     },

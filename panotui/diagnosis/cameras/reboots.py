@@ -15,10 +15,9 @@ from msgspec import Struct
 
 from panotui.diagnosis.cameras.words import about, anchor_of, subject_of
 from panotui.diagnosis.facts import Facts, Observation, Rule, clock_text, evidence
-from panotui.diagnosis.phrases import listed
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, AnyMessage, ArpMessage, DhcpMessage, StreamRow
-from panotui.model.quantities import span
+from panotui.model.quantities import listed, span
 from panotui.state.camera import Camera
 from panotui.state.camera_session import Session
 from panotui.state.connects import recent
