@@ -27,6 +27,7 @@ from panotui.model import (
 )
 from panotui.model.flow_rows import FlowRow
 from panotui.model.untouched import untouched
+from panotui.state.ladder import SYN
 
 _MQTT_PORTS = (8883,)
 _MQTT_ALPN = ("mqtt", "x-amzn-mqtt-ca")
@@ -286,7 +287,8 @@ class SessionRule(Rule):
                 self._quiet_ns[slot] = int(flows.rows["first_ns"][slot]) - slept
                 self._woke_ns[slot] = facts.now_ns
         speaks = tcp & (self._woke_ns[slots] == facts.now_ns) & (rows["rst_ns"] == 0)
-        speaks &= rows["last_out_ns"] > rows["last_in_ns"]
+        # a late ACK for the answer to it is no packet that waits for an answer itself
+        speaks &= rows["last_in_ns"] <= np.where(known, before, rows["first_ns"])
         for i in np.flatnonzero(speaks)[:64].tolist():
             slot, out_ns = int(slots[i]), int(rows["last_out_ns"][i])
             quiet = int(self._quiet_ns[slot])
@@ -327,6 +329,9 @@ class SessionRule(Rule):
         if not facts.is_appliance(client):
             return
         server = address_text(row.version, row.dst)
+        ended_ns = row.rst_ns if unanswered is None else unanswered.time_ns
+        if _path_failed(facts, ended_ns - quiet_ns, facts.now_ns):
+            return  # then it was not the silence that ended it
         ends = self._silences.setdefault((server, row.dport), deque(maxlen=32))
         silence = f"{quiet_ns / SECOND:.0f} s of silence"
         if unanswered is not None:
@@ -338,6 +343,20 @@ class SessionRule(Rule):
         ends.append((at, quiet_ns / SECOND, seen))
         while len(self._silences) > 256:
             self._silences.popitem(last=False)
+
+
+def _path_failed(facts: Facts, since_ns: int, until_ns: int) -> bool:
+    """Whether the appliance got no answer to SYNs in this time from servers that accept
+    connections at other times: an outage.
+    """
+    return any(
+        attempt.how == "silent"
+        and attempt.passed < SYN
+        and since_ns <= attempt.first_ns <= until_ns
+        and target.successes
+        for target in facts.connects.ours()
+        for attempt in target.recent
+    )
 
 
 def _note_ends(entry: _Opened, facts: Facts) -> None:

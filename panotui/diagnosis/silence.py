@@ -45,6 +45,14 @@ class _Habit(Struct):
         return now_ns >= self.overdue_ns()
 
 
+class _Fault(Struct, frozen=True):
+    """The longest reported silence of a port, and its longest pauses before that, in seconds."""
+
+    longest_s: int
+    hush_s: int  # in which it sent nothing
+    pause_s: int  # in which it was not seen at all
+
+
 class SilenceRule(Rule):
     """port-silent."""
 
@@ -53,6 +61,7 @@ class SilenceRule(Rule):
 
     def __init__(self) -> None:
         self._habits: OrderedDict[tuple[str, str], _Habit] = OrderedDict()
+        self._faults: dict[str, _Fault] = {}  # port -> its longest silence that was a fault
 
     def observe(self, message: AnyMessage, facts: Facts) -> None:
         if isinstance(message, NtpMessage):
@@ -118,7 +127,9 @@ class SilenceRule(Rule):
         busy = sum(c.busy for c in mine)
         still_sent_to = last_in > last_out + LIMITS.alive_ns and now - last_in < LIMITS.alive_ns
         still_sent_to &= sum(c.unreturned for c in mine) >= LIMITS.unreturned_packets
-        gap = max((c.longest_hush_s if still_sent_to else c.longest_gap_s for c in mine), default=0)
+        hush = self._usual(port.name, max((c.longest_hush_s for c in mine), default=0), hush=True)
+        pause = self._usual(port.name, max((c.longest_gap_s for c in mine), default=0), hush=False)
+        gap = hush if still_sent_to else pause
         silent = now - (last_out if still_sent_to else max(last_out, last_in))
         if not last_out or busy < LIMITS.busy_s:
             return None
@@ -136,6 +147,10 @@ class SilenceRule(Rule):
             return None
         if not (overdue or still_sent_to or self._stream_stopped(port, mine, facts)):
             return None
+        known = self._faults.get(port.name)
+        longest_s = (now - last_out) // SECOND + LIMITS.fault_ends_s
+        if known is None or longest_s > known.longest_s:
+            self._faults[port.name] = _Fault(longest_s, hush, pause)
         since = last_out if still_sent_to else max(last_out, last_in)
         detail = [f"control: port {name} goes on" for name in others[:1]]
         detail += [f"it {h.text} no more" for h in overdue[:3]]
@@ -156,6 +171,15 @@ class SilenceRule(Rule):
             if is_dark
             else None,
         )  # fmt: skip
+
+    def _usual(self, port: str, longest_s: int, *, hush: bool) -> int:
+        """The port's longest pause that is not a fault reported here: a cable that was pulled once
+        is no habit.
+        """
+        fault = self._faults.get(port)
+        if fault is None or longest_s > fault.longest_s:
+            return longest_s
+        return fault.hush_s if hush else fault.pause_s
 
     @staticmethod
     def _neighbours_live(port: PortFacts, mine: list[MacCount], facts: Facts) -> bool:

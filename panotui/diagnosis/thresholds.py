@@ -379,6 +379,7 @@ class Silence(Table, frozen=True):
     overdue: Count
     unreturned_packets: Count
     alive_ns: Nanoseconds
+    fault_ends_s: WholeSeconds
     stream_s: WholeSeconds
 
 

@@ -97,6 +97,23 @@ def cable_of_the_cloud_port_is_pulled() -> Town:
     return town
 
 
+@situation("port-silent", site=filmed, says={"port-silent": "eth1"})
+def cable_of_the_cloud_port_is_pulled_twice() -> Town:
+    """It is pulled for 150 s, put back for as long, and pulled again: the second is no habit."""
+    town = Town()
+    town.boots()
+    town.habits(4, 120)
+    others_work(town, 12, 110)
+    town.quiet(120, 270, 5.0, 0)
+    town.habits(270, 420)
+    others_work(town, 280, 410)
+    town.quiet(420, 540, 5.0, 0)
+    for one in streams(town, 1, CAMERA):
+        one.media(2, 540, fps=5, packets=1)
+        reports(one, 5, 540)
+    return town
+
+
 @situation("tls-blocked", says={"tls-blocked": "eth1"})
 def firewall_drops_every_hello() -> Town:
     """TCP connects to each name, and no ClientHello of any name is ever answered."""

@@ -6,6 +6,7 @@ import struct
 
 from tests.situations.situation import situation
 from tests.situations.town import (
+    ACK,
     AT,
     AT6,
     CRED,
@@ -129,6 +130,31 @@ def internet_goes_comes_and_goes_again() -> Town:
         town.visit(70 + n, name)
         town.visit(95 + n, name)
     dies(town, 130, METRICS, S3, gap=1)
+    return town
+
+
+@situation("internet-down", cleared=("internet-down",))
+def outages_end_connections_that_are_silent_for_thirty_seconds() -> Town:
+    """MQTT speaks each 30 s and its client acknowledges late. Three outages of 40 s: a ping gets no
+    answer, and the client opens a new connection when all works again."""
+    town = Town()
+    town.lives(760)
+    at = 8.0
+    for _ in range(3):
+        conn = town.mqtt(at, at + 2)
+        for after in (31, 61, 91, 121, 151):
+            conn.data(at + after, 31, 31)
+            conn.segment(at + after + 0.2, True, ACK)
+        body = b"\x17\x03\x03\0\x1f" + bytes(31)
+        conn.send(at + 184, body)
+        for k in (0.3, 0.9, 2.1, 4.5):
+            conn.send(at + 184 + k, body, again=True)
+        dies(town, at + 170, LOGS, S3, gap=1)
+        town.knock(at + 191, IOT)
+        for n, name in enumerate(HTTPS):
+            town.visit(at + 218 + n, name)
+        at += 230
+    town.mqtt(at, 760, every=15)
     return town
 
 
