@@ -22,6 +22,8 @@ from panotui.views.frames import View
 from panotui.views.provider import StateProvider
 from tests.situations.situation import NEVER, Situation, words
 
+LAYER_IP = 3  # of what is ordered below, cables and neighbours are not about an address
+
 
 def other_ways(one: Situation, folder: Path) -> Iterator[str]:
     """Through a capture file with the site file and without, and through a recording of it."""
@@ -31,7 +33,9 @@ def other_ways(one: Situation, folder: Path) -> Iterator[str]:
     told = keys(town.watch(one.site(), readings=one.readings).snapshot())
     for site, way in ((one.site(), "file"), (Site(), "file without a site file")):
         engine = analysed([str(path)], site)
-        mine = keys(engine.snapshot())
+        # a file is the name of the place where its packets were seen
+        mine = {(i, "mirror" if s == path.name else s, *more)
+                for i, s, *more in keys(engine.snapshot())}  # fmt: skip
         if way == "file" and mine != told and not one.readings:
             yield f"{way}: {sorted(told ^ mine)}"
         for found in engine.snapshot().findings:
@@ -101,10 +105,12 @@ def miscounted(engine: Engine) -> Iterator[str]:
 
 
 def greener(engine: Engine) -> Iterator[str]:
-    """Endpoints that are called reachable while an open error is about them."""
+    """Endpoints that are called reachable while an open error is about them. Of a host that serves
+    several things the error is about one of them; errors below its address are about none."""
     snapshot = engine.snapshot()
-    errors = {f.subject for f in loud(snapshot) if f.severity == "error"}
-    for endpoint in snapshot.endpoints:
+    errors = {f.subject for f in loud(snapshot) if f.severity == "error" and f.layer >= LAYER_IP}
+    failing = {e.host for e in snapshot.endpoints if e.state not in ("reachable", "unseen")}
+    for endpoint in (e for e in snapshot.endpoints if e.needed):
         about = {endpoint.host, f"{endpoint.host}:{endpoint.port}"} & errors
-        if endpoint.needed and about and endpoint.state == "reachable":
+        if about and endpoint.state == "reachable" and endpoint.host not in failing:
             yield f"{endpoint.host} is reachable, and an error is about it"
