@@ -230,14 +230,15 @@ alike("stream-burst", build=_tail, says={"stream-burst": r"dock.*\d %"},
 
 
 def _restarts(fault: bool) -> Town:
-    """The dock's camera sends nothing from 40 s on, is heard by ARP at 47 s and is read again at
-    52 s; the twin's reader tears the session down and plays it again."""
+    """The dock's camera is restarted by its own menu: it closes the session at 40 s, announces
+    itself by ARP at 47 s and is read again at 52 s; the twin's reader leaves and comes back."""
     town = site_at_work(150)
     dock, yard = streams(town, 1, CAMERA, YARD)
     dock.media(2, 40, packets=1)
     yard.media(2, 150, packets=1)
     reports(yard, 5, 150)
     if fault:
+        dock.flow.close(40.05, by_server=True)
         for at in (47.0, 48.0):
             town.announce(at, CAMERA)
     else:
