@@ -8,6 +8,7 @@ decides whether an address is usable, because it depends on the site. All tables
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from ipaddress import ip_address
 from typing import ClassVar
 
 from msgspec import Struct, field
@@ -62,7 +63,7 @@ class Vain(Struct, frozen=True):
     asked_ns: int
     packet: int  # of the answer, or of the unanswered query
     server: str
-    said: str  # "NXDOMAIN", "SERVFAIL", "REFUSED", "no address", "no answer"
+    said: str  # "NXDOMAIN", "SERVFAIL", "REFUSED", "no address", "no answer", "0.0.0.0"
 
 
 class Lookup(Struct):
@@ -73,7 +74,7 @@ class Lookup(Struct):
     # type -> time, packet, server
     asked: dict[str, tuple[int, int, str]] = field(default_factory=dict)
     answered: dict[str, int] = field(default_factory=dict)  # type -> time
-    given_ns: int = 0  # the newest answer with an address
+    given_ns: int = 0  # the newest answer with an address, useful or not
     vain: deque[Vain] = field(default_factory=lambda: deque(maxlen=SHOWN))  # since then
     vain_count: int = 0
     useless: OrderedDict[tuple[str, str, str], Useless] = field(default_factory=OrderedDict)
@@ -117,16 +118,20 @@ class LookupBook:
         if message.truncated:
             return  # the whole answer follows over TCP
         addresses = tuple(a.data for a in message.answers if a.type == message.type)
+        said = ""
         if message.rcode == "NOERROR" and addresses:
-            self._given(lookup, message, addresses)
+            nowhere = all(_is_nowhere(address) for address in addresses)
+            self._given(lookup, message, addresses, useful=not nowhere)
+            said = addresses[0] if nowhere else ""
         else:
             kind = "nodata" if message.rcode == "NOERROR" else _KINDS.get(message.rcode)
             if kind is not None:
                 self._useless(lookup, message, kind)
                 said = "no address" if kind == "nodata" else message.rcode
-                asked_ns = lookup.asked.get(message.type, (message.time_ns, 0, ""))[0]
-                vain = Vain(asked_ns, message.packet, message.server, said)
-                self._in_vain(lookup, message.type, vain)
+        if said:
+            asked_ns = lookup.asked.get(message.type, (message.time_ns, 0, ""))[0]
+            vain = Vain(asked_ns, message.packet, message.server, said)
+            self._in_vain(lookup, message.type, vain)
 
     def _ask_again(self, lookup: Lookup, message: DnsMessage) -> None:
         """The previous query, if it got no answer."""
@@ -146,10 +151,12 @@ class LookupBook:
         if len(self._changed) < LOOKUPS_MAX:
             self._changed[lookup.client, lookup.name] = None
 
-    def _given(self, lookup: Lookup, message: DnsMessage, addresses: tuple[str, ...]) -> None:
+    def _given(
+        self, lookup: Lookup, message: DnsMessage, addresses: tuple[str, ...], *, useful: bool
+    ) -> None:
         now = message.time_ns
         lookup.given_ns = now
-        if lookup.vain_count:
+        if lookup.vain_count and useful:
             lookup.vain.clear()
             lookup.vain_count = 0
             if len(self._changed) < LOOKUPS_MAX:
@@ -186,3 +193,12 @@ class LookupBook:
         row.through = next((a.data for a in message.answers if a.type == "CNAME"), "")
         said = "no address" if kind == "nodata" else message.rcode
         row.seen.append(Seen(message.time_ns, message.packet, f"{said} for {message.name}"))
+
+
+def _is_nowhere(address: str) -> bool:
+    """Nobody can be reached at this address: a filter's answer (0.0.0.0, ::, 127.0.0.1)."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return False
+    return parsed.is_unspecified or parsed.is_loopback
