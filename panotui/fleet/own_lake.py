@@ -48,3 +48,4 @@ def make_folder(lake: Any, path: str) -> None:
     whole = Path(path)
     for part in (*reversed(whole.parents), whole):  # closed to others, whatever the umask
         part.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    require_own(lake, path)  # somebody may have made one of them meanwhile

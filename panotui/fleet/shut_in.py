@@ -42,6 +42,12 @@ def use_scratch(folder: Path) -> None:
     os.environ["TMPDIR"] = tempfile.tempdir = str(place)
 
 
+def _interpreter() -> set[str]:
+    """Python's own program, by each name; not its folder, which may hold all programs."""
+    base = getattr(sys, "_base_executable", sys.executable)
+    return {name for one in (sys.executable, base) for name in (one, os.path.realpath(one))}
+
+
 def enter(lake: Any, root: str, jobs: Iterable[Job], scratch: Path) -> bool:
     """Confine this process and its children permanently. True on success; false if the lake or a
     capture is in an object store, whose credentials may be anywhere. Call before threads are
@@ -56,7 +62,8 @@ def enter(lake: Any, root: str, jobs: Iterable[Job], scratch: Path) -> bool:
     places: list[tuple[Path | str, int]] = [
         *((place, read) for place in (*landlock.own_places(), *_MACHINE, *dask_config.paths)),
         # to start Python again: its library, its environment, its search paths
-        *((sysconfig.get_config_var(name) or "", read) for name in ("LIBDIR", "BINDIR")),
+        (sysconfig.get_config_var("LIBDIR") or "", read),
+        *((place, read) for place in _interpreter()),
         (Path(sys.prefix) / "pyvenv.cfg", read),
         (home, landlock.READ_DIR),
         *((place, landlock.READ_FILE | landlock.WRITE_FILE) for place in _DEVICES),

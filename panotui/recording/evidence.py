@@ -30,6 +30,7 @@ from panotui.state.marks import key_of
 if TYPE_CHECKING:
     from panotui.engine.engine import Engine
 
+WRITING_NS = 2 * SECOND  # a file is on disk by then
 INCIDENTS_WAITING = 32
 SEGMENT_BYTES = 16_000_000
 SEGMENT_NS = 3600 * SECOND
@@ -93,6 +94,7 @@ class EvidenceTap:
         self._asked: tuple[int, Incident] | None = None  # the request, and its purpose
         self._segment_asked: dict[int, str] = {}  # requests for the openings before a segment
         self._questions = 0
+        self._handed: OrderedDict[str, int] = OrderedDict()  # subject -> when it was handed over
         self._number = 0
         self._segment = ""
         self._segment_ns = 0
@@ -104,7 +106,10 @@ class EvidenceTap:
     def gathers(self, subject: str) -> bool:
         """Whether the packets of this finding or violation are being collected."""
         asked = () if self._asked is None else (self._asked[1],)
-        return any(i.subject == subject for i in (*self._waiting, *self._due, *asked))
+        if any(i.subject == subject for i in (*self._waiting, *self._due, *asked)):
+            return True
+        # whoever writes it to disk may need a moment
+        return self._now_ns - self._handed.get(subject, 0) < WRITING_NS
 
     # ------------------------------------------------------------------ seconds
 
@@ -246,6 +251,10 @@ class EvidenceTap:
         )
         if not self._recorder.keep(evidence):
             self.lost += 1
+            return
+        self._handed[incident.subject] = self._now_ns
+        if len(self._handed) > INCIDENTS_WAITING:
+            self._handed.popitem(last=False)
 
     def _control_segment(self, now_ns: int) -> None:
         packets = [rows for rows in self._keepers.control() if rows.length]

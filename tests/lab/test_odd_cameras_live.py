@@ -38,19 +38,22 @@ ODD = (
     Odd("well", "strange-type"),
     Odd(
         "port", "wrong-port", told="media-wrong-port",
-        says=r"Camera port sends .*port 8000", acts="firmware of port|port",
+        says=r"Camera port sends .*port 8000", acts="Set the stream to TCP.*firmware of port",
     ),
     Odd(
         "deaf", "deaf-keepalive", told="rtsp-timeout",
-        says=r"Camera deaf .*(400|refuse)", acts="deaf|keep-alive",
+        says=r"Camera deaf .*(400|refuse)", acts="deaf alive by OPTIONS",
     ),
     Odd(
         "mute", "silent", told="rtsp-silent",
-        says=r"Camera mute .*(no answer|does not answer|never answer)", acts="mute",
+        says=r"Camera mute .*(no answer|does not answer|never answer)", acts="Restart mute",
     ),
     Odd("ring", "redirect", told="rtsp-error", says="Camera ring .*302", acts="ring"),
-    Odd("dark", "nothing", "udp", "udp-blocked", "camera dark|Camera dark", "dark|firewall|TCP"),
-    Odd("still", "nothing", "tcp", "stream-frozen", "Camera still", "still"),
+    Odd("dark", "nothing", "udp", "udp-blocked", "Camera dark plays, but no video", "Allow UDP"),
+    Odd(
+        "still", "nothing", "tcp", "stream-frozen",
+        says="Camera still (is frozen|has answered PLAY)", acts="still|camera",
+    ),
 )  # fmt: skip
 
 
