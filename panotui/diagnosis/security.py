@@ -59,7 +59,7 @@ class ViolationRule(Rule):
                 continue
             self.due(violation.last_time_ns + int(recent_s * SECOND) + 1)
             found = self._of(violation, facts)
-            if found is None or sum(o.id == found.id for o in out) >= OF_A_KIND:
+            if found is None:
                 continue
             if violation.known and any((o.id, o.subject) == (found.id, found.subject) for o in out):
                 continue
@@ -68,7 +68,8 @@ class ViolationRule(Rule):
             found = replace(found, violation=violation.id, severity=severity)
             if found.id == "inbound-internet" and _joined(out, found, violation):
                 continue
-            out.append(found)
+            if sum(o.id == found.id for o in out) < OF_A_KIND:
+                out.append(found)
         if facts.violations and (sent := self._exfil(facts)):
             out.extend(sent)
             self.due(facts.now_ns + SECOND)  # until it is too old
