@@ -279,7 +279,7 @@ def one_restarts_and_the_other_has_no_such_stream(wire: Wire) -> Truth:
         other.flow.open(at)
         other.pair(at + 0.1, "DESCRIBE", "404 Not Found", auth=True)
         other.flow.close(at + 0.2)
-    return Truth(("camera-reboot", "rtsp-not-found", "stream-frozen"), over=("stream-frozen",),
+    return Truth(("camera-reboot", "rtsp-not-found"),
                  states={YARD: "refused"},
                  of=(("camera-reboot", "dock"), ("rtsp-not-found", "yard")))  # fmt: skip
 
