@@ -471,3 +471,20 @@ def udp_fails_once_and_tcp_takes_over(seed: int) -> Yard:
     v.leave(t + 10)
     stream(y, y.cams[1], 14, 96, transport="tcp", delta=900)
     return y
+
+
+@visit(variants=[{"seed": 761}])
+def camera_sends_by_multicast_and_is_asked_for_its_description(seed: int) -> Yard:
+    """cam2's multicast is older than the capture; the appliance asks for its description each
+    30 s and leaves. It has the picture: no fault."""
+    y = well(seed, 2, 160)
+    stream(y, y.cams[0], 1, 156, delta=900)
+    v = View(y, y.cams[1], transport="mcast")
+    v.group = Host("01:00:5e:01:02:03", "239.1.2.3")
+    v.film(3, 156, delta=900, keep=False, rr=False, sr=False)
+    for n in range(5):
+        w = View(y, y.cams[1])
+        y.who(10 + 30 * n, y.eth0, y.cams[1])
+        t = w.describe(10.1 + 30 * n)
+        w.c.close(t + 0.01)
+    return y

@@ -10,6 +10,7 @@ from panotui.diagnosis.facts import Facts, Observation, evidence
 from panotui.diagnosis.thresholds import thresholds
 from panotui.state.camera import Camera
 from panotui.state.camera_session import Session
+from panotui.state.camera_streams import is_group
 from panotui.state.connects import recent
 
 LIMITS = thresholds().cameras.offers
@@ -39,6 +40,7 @@ def unfinished(camera: Camera, facts: Facts) -> Iterable[Observation]:
         left = [s for s in sessions if _left(s)]
         if (
             client in fed
+            or any(map(is_group, fed))  # its multicast is for every reader
             or client in refused
             or len(left) < LIMITS.left_times
             or len(left) < len(sessions)
