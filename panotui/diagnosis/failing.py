@@ -169,6 +169,13 @@ def _failing_at(
     )
     if not allowed(host, target, facts):
         more.clear()
+    if attempt.doubted:
+        more["severity"] = "warning"
+        more["text"] = (
+            f"{host} port {target.port} takes requests and answers none:"
+            f" {counted(count, 'attempt')}, the last: {attempt.words()}"
+        )
+        lines = (*lines, "possible as well: the client ends a wait of its own, as in a long poll")
     return _observe(
         "endpoint-failing", target, attempt, host, facts, detail=lines, **more,
         values={
@@ -177,7 +184,7 @@ def _failing_at(
             "step": STEPS[attempt.failing_step],
             "reason": reason,
         },
-        confidence="likely" if count > 1 else "possible",
+        confidence="likely" if count > 1 and not attempt.doubted else "possible",
     )  # fmt: skip
 
 

@@ -31,6 +31,8 @@ STEPS = (
 )  # fmt: skip
 NAME, NEXT_HOP, SYN, HELLO, FLIGHT, HANDSHAKE, DATA, OPEN = range(8)
 LIMITS = thresholds().ladder
+_ANSWERED = frozenset((443, 8443, 8883))  # ports of TLS where each request has an answer
+_NOTIFY_BYTES = 64  # the last record of TLS, which takes leave, is no request
 
 FAILURES = frozenset((
     "silent", "refused", "reset", "closed", "left", "alert", "http", "stalled", "icmp",
@@ -94,6 +96,10 @@ class Attempt(Struct):
     proven: bool = False  # nothing that comes can show that it did not work
     counted: bool = False  # among the successes of its targets
     asked_in: int = -1  # bytes of the server when it owed an answer
+    asked_out: int = 0  # bytes of the client then
+    asked_ns: int = 0  # when it asked
+    taken: bool = False  # the server has acknowledged the request
+    doubted: bool = False  # a request was given up before an answer was overdue
     small_only: bool = False  # full-size segments are lost, small ones arrive
     due_ns: int = 0  # time at which silence is reported
 
@@ -213,7 +219,8 @@ class Attempt(Struct):
         """Whether what is asked after the handshake is answered. The sizes of a ticket and of a
         short answer are alike; but a client acknowledges what it was answered, so that the last
         word is its own, and of a request that is left in vain the last word is the server's
-        acknowledgement."""
+        acknowledgement. A client that sends more and more, and is acknowledged, waits for no
+        answer; and one that soon leaves by itself may only end its own wait."""
         in_vain = self.asked_in >= 0
         much = row.payload_in - self.served > LIMITS.ticket_bytes
         if much or (in_vain and row.payload_in > self.asked_in):
@@ -222,9 +229,15 @@ class Attempt(Struct):
         over = min(_first(history, b"FRfr"), 98) < 98
         self.passed, self.how = DATA, "works"
         self.evidence.clear()
-        if in_vain:
-            if over or now_ns - row.last_ns >= LIMITS.unanswered_ns:
+        if in_vain and self._sends_on(row):
+            self._works()
+        elif in_vain:
+            waited = (row.last_ns if over else now_ns) - self.asked_ns
+            if over and self.taken and waited < LIMITS.given_up_ns and _ended_by_client(history):
+                self.how = "cut-short"
+            elif over or now_ns - row.last_ns >= LIMITS.unanswered_ns:
                 self.passed = HANDSHAKE
+                self.doubted = self.taken and waited < LIMITS.unanswered_ns
                 self._fails("unanswered", row)
             else:
                 self.due_ns = row.last_ns + LIMITS.unanswered_ns
@@ -233,16 +246,28 @@ class Attempt(Struct):
         elif now_ns - row.last_ns < LIMITS.patience_ns:
             self.due_ns = row.last_ns + LIMITS.patience_ns
         elif self._is_owed(row):
-            self.asked_in = row.payload_in
+            self.asked_in, self.asked_out = row.payload_in, row.payload_out
+            self.asked_ns = row.last_out_ns
+            self.taken = row.last_in_ns > row.last_out_ns
             self.due_ns = row.last_ns + LIMITS.unanswered_ns
         else:
             self._works()
+
+    def _sends_on(self, row: FlowRow) -> bool:
+        """It sends more before it has an answer, and the server acknowledges it: it publishes. In
+        HTTP/2 several requests may wait."""
+        more = row.payload_out - self.asked_out > _NOTIFY_BYTES
+        acknowledged = self.taken and not row.retransmits_out and row.last_in_ns > row.last_out_ns
+        return more and acknowledged and "h2" not in self._offered
 
     def _is_owed(self, row: FlowRow) -> bool:
         """The client has spoken last, and the server owes an answer."""
         if row.keep_alive_out or row.keep_alive_in:
             return False
+        speaks_http = any(name == "h2" or name.startswith("http/") for name in self._offered)
         speaks_mqtt = row.dport == 8883 or any("mqtt" in name for name in self._offered)
+        if row.dport not in _ANSWERED and not speaks_http and not speaks_mqtt:
+            return False  # a receiver, as of syslog, may never say a word
         if speaks_mqtt and row.payload_in > self.served:
             return False  # it was answered, and what is published at most once never is
         acknowledged = row.last_in_ns > row.last_out_ns

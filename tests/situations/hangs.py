@@ -6,10 +6,11 @@ differs is whether a request gets its answer.
 
 from __future__ import annotations
 
+from panotui.model import Site
 from tests.crafted import hello as tls
 from tests.situations.endpoints import opened, others_work
 from tests.situations.situation import situation
-from tests.situations.town import HTTPS, IOT, LOGS, METRICS, Conn, Town
+from tests.situations.town import HTTPS, IOT, LOGS, METRICS, Conn, Town, dual
 
 RTT = 0.03
 
@@ -67,9 +68,11 @@ def _hangs(thirteen: bool) -> Town:
 
 
 SAYS = {"endpoint-failing": rf"{LOGS}.*handshake done, then a request that is never answered"}
+WEAK = {"endpoint-failing": "warning"}  # the client leaves, and may have had enough by itself
+ERROR = {"endpoint-failing": "error"}
 
 
-@situation("endpoint-failing", says=SAYS)
+@situation("endpoint-failing", says=SAYS, severity=WEAK)
 def requests_hang_after_the_ticket() -> Town:
     """TLS 1.3 with one name is done and its tickets come; each request is acknowledged, and after
     30 s the client gives up and tries anew."""
@@ -95,7 +98,7 @@ def requests_that_go_with_the_last_word_of_the_handshake_hang() -> Town:
     return town
 
 
-@situation("endpoint-failing", says=SAYS)
+@situation("endpoint-failing", says=SAYS, severity=ERROR)
 def requests_are_lost_after_the_handshake() -> Town:
     """A box forgets each connection as soon as its handshake is over: the request is sent again and
     again, and nothing is acknowledged."""
@@ -111,7 +114,9 @@ def requests_are_lost_after_the_handshake() -> Town:
     return town
 
 
-@situation("endpoint-failing", says={"endpoint-failing": "4 endpoints.*never answered"})
+@situation(
+    "endpoint-failing", says={"endpoint-failing": "4 endpoints.*never answered"}, severity=ERROR
+)
 def requests_hang_whatever_the_name() -> Town:
     """The same with each name: a box on the way accepts and forwards nothing."""
     town = Town()
@@ -225,4 +230,59 @@ def mqtt_is_quiet_for_minutes() -> Town:
     conn = shaken(town, 10, IOT, alpn=("x-amzn-mqtt-ca",))
     conn.data(10.4, 130, 26)
     conn.data(10.6, 90, 27)
+    return town
+
+
+@situation()
+def the_client_ends_its_own_long_polls() -> Town:
+    """Each long poll has a connection of its own; after 12 s the client has waited enough, and the
+    server has had nothing to say."""
+    town = site_at_work(LOGS)
+    for n in range(4):
+        at = 10 + 25 * n
+        conn = shaken(town, at, LOGS)
+        asks(conn, at + 0.4)
+        leaves(conn, at + 12.4)
+    return town
+
+
+@situation()
+def readings_are_published_over_a_websocket() -> Town:
+    """MQTT inside HTTP/1.1: two short answers, then messages each 2 s that ask for none."""
+    town = site_at_work(IOT, end=210)
+    for n in range(4):
+        at = 10 + 45 * n
+        conn = shaken(town, at, IOT, alpn=("http/1.1",))
+        conn.data(at + 0.4, 500, 300)
+        conn.data(at + 0.6, 80, 30)
+        for k in range(13):
+            asks(conn, at + 1 + 3 * k, 220)
+        leaves(conn, at + 42)
+    return town
+
+
+SYSLOG, RECEIVER = "logs.plant.example", "203.0.113.9"
+
+
+def _with_syslog() -> Site:
+    return dual(service=[{"name": "syslog", "host": SYSLOG, "port": 6514, "direction": "out"}])
+
+
+@situation(site=_with_syslog)
+def a_syslog_server_never_says_a_word() -> Town:
+    """Syslog over TLS: lines go out, alone or many on a connection, and are acknowledged."""
+    town = site_at_work(end=300)
+    for n in range(4):
+        at = 10 + 70 * n
+        town.look(at, SYSLOG, RECEIVER)
+        conn = town.to(SYSLOG, 6514, address=RECEIVER)
+        conn.open(at + 0.05)
+        conn.hello(at + 0.1, SYSLOG, thirteen=True)
+        conn.flight(at + 0.14, SYSLOG, thirteen=True)
+        conn.finish(at + 0.15, thirteen=True)
+        conn.finished(at + 0.18, thirteen=True)
+        conn.ack(at + 0.181)
+        for k in range(12 if n % 2 else 1):
+            asks(conn, at + 1 + 5 * k, 300)
+        leaves(conn, at + 65)
     return town
