@@ -32,7 +32,6 @@ STEPS = (
 NAME, NEXT_HOP, SYN, HELLO, FLIGHT, HANDSHAKE, DATA, OPEN = range(8)
 LIMITS = thresholds().ladder
 _ANSWERED = frozenset((443, 8443, 8883))  # ports of TLS where each request has an answer
-_NOTIFY_BYTES = 64  # the last record of TLS, which takes leave, is no request
 
 FAILURES = frozenset((
     "silent", "refused", "reset", "closed", "left", "alert", "http", "stalled", "icmp",
@@ -256,7 +255,7 @@ class Attempt(Struct):
     def _sends_on(self, row: FlowRow) -> bool:
         """It sends more before it has an answer, and the server acknowledges it: it publishes. In
         HTTP/2 several requests may wait."""
-        more = row.payload_out - self.asked_out > _NOTIFY_BYTES
+        more = row.payload_out - self.asked_out > LIMITS.leave_bytes
         acknowledged = self.taken and not row.retransmits_out and row.last_in_ns > row.last_out_ns
         return more and acknowledged and "h2" not in self._offered
 

@@ -149,6 +149,7 @@ class Ladder(Table, frozen=True):
     patience_ns: Nanoseconds
     full_segment_bytes: Count
     ticket_bytes: Count
+    leave_bytes: Count
     given_up_ns: Nanoseconds
     unanswered_ns: Nanoseconds
     syns: Count
