@@ -176,9 +176,9 @@ class Diagnosis:
         if spec.cloud and facts.site.site.mode == "camera-only":
             return None
         grade = sight(seen, spec, facts)
-        if grade == WITHHELD:
-            return None
         key = seen.life_key
+        if grade == WITHHELD:
+            return key if self._outlasts(key, facts) else None
         for wrong in seen.replaces:
             self._lives.pop(wrong, None)
         life = self._lives.get(key)
@@ -215,6 +215,18 @@ class Diagnosis:
         self._open_when_held(life, now)
         self._say_untried(life, now)
         return key
+
+    def _outlasts(self, key: str, facts: Facts) -> bool:
+        """Whether an open finding stays as it was: the capture saw little a moment ago, which opens
+        no finding and ends none.
+        """
+        life = self._lives.get(key)
+        if life is None or not life.told or life.record.cleared_time_ns is not None:
+            return False
+        if not facts.blindness.unsettled(facts.now_ns):
+            return False
+        self._stands(key, facts.now_ns)
+        return True
 
     def _stands(self, key: str, now: int) -> None:
         """The last observations of a sleeping rule stay valid."""

@@ -29,6 +29,7 @@ from panotui.meter.latecomers import Latecomers
 from panotui.meter.linkseconds import LinkSeconds
 from panotui.meter.repeats import ArpCopies, LoopFinder, merged
 from panotui.meter.restated import Restated
+from panotui.meter.set_backs import SetBacks
 from panotui.meter.steady import Steady
 from panotui.meter.streams.table import StreamTable
 from panotui.meter.tcp.quality import TcpQuality
@@ -36,7 +37,6 @@ from panotui.model import (
     I32,
     I64,
     LINK_SECOND_DTYPE,
-    SECOND,
     STREAM_DTYPE,
     STREAM_SECOND_DTYPE,
     U64,
@@ -59,8 +59,6 @@ _NO_STREAMS = np.zeros(0, STREAM_DTYPE)
 _NO_STREAM_SECONDS = np.zeros(0, STREAM_SECOND_DTYPE)
 _NO_LINK_SECONDS = np.zeros(0, LINK_SECOND_DTYPE)
 _LATER = 2  # `Columns.fragment` of all fragments except the first
-SET_BACK_NS = SECOND // 2  # packets of two interfaces are out of order by less
-SET_BACK_APART_NS = 60 * SECOND
 MISSED_TOLD = 64  # packets of a batch that report drops before them; more is a flood
 _MEDIA_LEAST = 8  # bytes of the smallest RTCP packet
 # If more than a quarter of the packets open a flow, grouping by flow saves nothing, and a batch's
@@ -117,7 +115,7 @@ class Meter:
         self.flooded = False  # the last batch was mostly new flows
         self._interfaces: tuple[Interface, ...] = ()
         self._blind: tuple[int, int] | None = None
-        self._set_back_ns = -SET_BACK_APART_NS  # when the capture's clock was last set back
+        self._set_backs = SetBacks()
 
     # -------------------------------------------------------------- packets
 
@@ -246,20 +244,10 @@ class Meter:
         back = int(np.count_nonzero(time_ns[1:] < time_ns[:-1]))
         back += int(time_ns[0]) < self._newest_ns
         self.counters.time_steps_back += back
-        if back:
-            self._set_back(np.concatenate(([self._newest_ns], time_ns)))
+        at_ns = self._set_backs.find(batch, steps=back > 0)
+        if at_ns is not None:
+            self.note_blind(at_ns, at_ns)
         self._newest_ns = int(time_ns[-1])
-
-    def _set_back(self, time_ns: I64) -> None:
-        """The clock of the capture was set back: what is measured across that moment is wrong.
-        Files that several interfaces wrote without order go back again and again; of those one
-        step a while counts.
-        """
-        worst = int(np.argmin(np.diff(time_ns)))
-        before, after = int(time_ns[worst]), int(time_ns[worst + 1])
-        if before - after >= SET_BACK_NS and abs(after - self._set_back_ns) > SET_BACK_APART_NS:
-            self._set_back_ns = after
-            self.note_blind(after, after)
 
     def _count(self, batch: PacketBatch, c: Columns, copies: Bool | None) -> None:
         counters = self.counters
@@ -510,7 +498,7 @@ class Meter:
         """Between these times the capture saw little or nothing: missing packets of that time say
         nothing about the senders.
         """
-        if self._blind is not None and since_ns <= self._blind[1]:
+        if self._blind is not None and self._blind[0] <= since_ns <= self._blind[1]:
             since_ns = self._blind[0]
         self._blind = since_ns, until_ns
         self.streams.note_blind(since_ns, until_ns)
