@@ -146,9 +146,7 @@ def camera_asks_its_makers_cloud() -> Town:
 
 @situation(
     "camera-reboot",
-    "stream-frozen",
     site=filmed,
-    cleared=("stream-frozen",),
     either=("camera-reboot",),
     says={"camera-reboot": "dock"},
 )

@@ -145,8 +145,11 @@ def _together(seen: list[Observation], facts: Facts) -> Iterable[Observation]:
 
 
 def _while_it_starts(camera: Camera) -> tuple[str, ...]:
-    """A starting camera has its address before its server listens; its sessions were closed."""
-    return f"camera-refused|{anchor_of(camera)}", f"rtsp-closed|{anchor_of(camera)}"
+    """A starting camera has its address before its server listens; its pictures stopped, and its
+    sessions were closed.
+    """
+    follows = ("camera-refused", "rtsp-closed", "stream-frozen")
+    return tuple(f"{kind}|{anchor_of(camera)}" for kind in follows)
 
 
 def _began_anew(camera: Camera, facts: Facts) -> Iterable[Observation]:
