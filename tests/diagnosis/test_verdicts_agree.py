@@ -42,6 +42,8 @@ def differences(shot: Snapshot) -> list[str]:
     out = []
     told = summary(shot)
     opened = [f for f in shot.findings if f.cleared_time_ns is None and f.severity != "info"]
+    causes = {None, *(f.key for f in opened)}  # what hangs on a cause that is over is over soon
+    opened = [f for f in opened if f.hidden_by in causes]
     for camera in shot.cameras:
         streams = [s for s in shot.streams if s.camera == camera.name]
         ids, flows = {s.id for s in streams}, {s.flow for s in streams if s.flow}
