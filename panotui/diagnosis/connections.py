@@ -330,7 +330,7 @@ class SessionRule(Rule):
             return
         server = address_text(row.version, row.dst)
         ended_ns = row.rst_ns if unanswered is None else unanswered.time_ns
-        if _path_failed(facts, ended_ns - quiet_ns, facts.now_ns):
+        if _path_failed(facts, client, server, ended_ns - quiet_ns, facts.now_ns):
             return  # then it was not the silence that ended it
         ends = self._silences.setdefault((server, row.dport), deque(maxlen=32))
         silence = f"{quiet_ns / SECOND:.0f} s of silence"
@@ -345,18 +345,31 @@ class SessionRule(Rule):
             self._silences.popitem(last=False)
 
 
-def _path_failed(facts: Facts, since_ns: int, until_ns: int) -> bool:
-    """Whether the appliance got no answer to SYNs in this time from servers that accept
-    connections at other times: an outage.
+def _path_failed(facts: Facts, client: str, server: str, since_ns: int, until_ns: int) -> bool:
+    """Whether an outage may have ended a connection in this time: its own host, which accepts
+    connections at other times, did not answer SYNs of the appliance; or several hosts did not, and
+    none did meanwhile on the same way. One other host that is blocked is no outage.
     """
-    return any(
-        attempt.how == "silent"
-        and attempt.passed < SYN
-        and since_ns <= attempt.first_ns <= until_ns
-        and target.successes
-        for target in facts.connects.ours()
-        for attempt in target.recent
-    )
+    way, host = facts.port_of(client) or client, facts.host_of(client, server)
+    failed: dict[str, list[int]] = {}
+    worked: list[int] = []
+    for target in facts.connects.ours():
+        if (facts.port_of(target.client) or target.client) != way:
+            continue
+        for attempt in target.recent:
+            if not since_ns <= attempt.first_ns <= until_ns:
+                continue
+            if attempt.passed >= SYN and not attempt.older:
+                worked.append(attempt.first_ns)
+            elif attempt.how == "silent" and attempt.passed < SYN and target.successes:
+                name = facts.host_of(target.client, target.server)
+                failed.setdefault(name, []).append(attempt.first_ns)
+    if host in failed:
+        return True
+    times = [at for each in failed.values() for at in each]
+    if len(failed) < 2:
+        return False
+    return not any(min(times) <= at <= max(times) for at in worked)
 
 
 def _note_ends(entry: _Opened, facts: Facts) -> None:

@@ -158,6 +158,27 @@ def outages_end_connections_that_are_silent_for_thirty_seconds() -> Town:
     return town
 
 
+@situation(
+    "idle-timeout", "tcp-blocked",
+    says={"idle-timeout": IOT, "tcp-blocked": LOGS},
+)  # fmt: skip
+def nat_forgets_while_one_endpoint_is_blocked_since_the_start() -> Town:
+    """Logs answer while the appliance starts and are dropped afterwards; four MQTT connections are
+    reset when they speak after 60 s of silence. The others work."""
+    town = Town()
+    town.lives(330)
+    at = 8.0
+    for n in range(4):
+        conn = town.mqtt(at, at + 2, every=20)
+        conn.send(at + 61 + n * 0.2, b"\x17\x03\x03\0\x1f" + bytes(31))
+        conn.reset(at + 61.02 + n * 0.2)
+        dies(town, at + 30, LOGS)
+        town.visit(at + 45, S3)
+        at += 70
+    town.visit(310, S3)
+    return town
+
+
 @situation()
 def short_outages_that_the_third_syn_survives() -> Town:
     """Now and then a SYN is lost twice; every connection comes about."""
