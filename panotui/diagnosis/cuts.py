@@ -47,6 +47,14 @@ class _Host(Struct):
     port: int
     cuts: deque[Cut] = field(default_factory=lambda: deque(maxlen=32))
     ended: deque[int] = field(default_factory=lambda: deque(maxlen=64))  # well, when
+    began: deque[int] = field(default_factory=lambda: deque(maxlen=96))  # all that ended, when
+
+    def is_sure(self, cut: Cut) -> bool:
+        """A large answer looks alike whether it stopped or was whole. A client that throws a
+        connection out of its pool has what it wanted; one that waited in vain begins anew."""
+        if cut.how != "starved":
+            return True
+        return any(0 <= at - cut.time_ns <= LIMITS.anew_ns for at in self.began)
 
 
 class Cuts:
@@ -105,6 +113,7 @@ class Cuts:
                 self._hosts.popitem(last=False)
         self._hosts.move_to_end(where)
         at = row.rst_ns or row.last_ns
+        host.began.append(row.first_ns)
         if not how:
             host.ended.append(at)
             return
@@ -125,7 +134,7 @@ class Cuts:
         """Hosts whose connections are repeatedly cut."""
         for host in self._hosts.values():
             since = facts.now_ns - LIMITS.flap_ns
-            cuts = [c for c in host.cuts if c.time_ns >= since]
+            cuts = [c for c in host.cuts if c.time_ns >= since and host.is_sure(c)]
             well = sum(t >= cuts[0].time_ns for t in host.ended) if cuts else 0
             if len(cuts) < LIMITS.cuts or well > 2 * len(cuts):
                 continue
@@ -183,7 +192,8 @@ def _observation(host: _Host, cuts: list[Cut], well: int, facts: Facts) -> Obser
         last.time_ns,
         text=text,
         action=action,
-        severity="warning" if well else None,
+        severity="warning" if well or kind == "starved" else None,
+        confidence="possible" if kind == "starved" else None,
         detail=detail,
         key=f"{host.host}:{host.port} cut",
         covers=(f"mqtt-flapping|{host.host} {host.client}", "slow-uplink|internet"),

@@ -246,6 +246,7 @@ class Connections(Table, frozen=True):
     cuts: Count
     own_share: Share
     starved_bytes: Count
+    anew_ns: Nanoseconds
     at_once_ns: Nanoseconds
     regular_gaps: Count
     regular_share: Share

@@ -105,7 +105,7 @@ def told(one: Bad, facts: Facts) -> Observation:
     )
 
 
-_OF_AWS = ("amazonaws.com", "amazonaws.com.cn", "api.aws", "aws.com", "cloudfront.net")
+_OF_AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".aws.com", ".cloudfront.net")
 
 
 def _text(one: Bad, names: list[str], client: str) -> str | None:
@@ -159,7 +159,8 @@ def names_of(names: list[str]) -> str:
 def _own_alias(one: Bad) -> bool:
     """The name leads to a name that is nobody's but the site's, or a filter's."""
     own = one.kind == "nodata" and bool(one.through)
-    return own and not (one.through or "").rstrip(".").endswith(_OF_AWS)
+    through = "." + (one.through or "").rstrip(".").lower()
+    return own and not through.endswith(_OF_AWS)
 
 
 def _action(one: Bad, names: list[str]) -> str | None:

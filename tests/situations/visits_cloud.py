@@ -72,6 +72,24 @@ def layers_stall_in_the_middle(seed: int) -> Yard:
     return y
 
 
+@visit(variants=[{"seed": 22, "each": 90.0}, {"seed": 23, "each": 75.0}])
+def layers_are_whole_and_their_connections_age(seed: int, each: float) -> Yard:
+    """Each download is whole and of the same size; the client keeps its connection for a minute and
+    then throws it away with RST. The next download comes later."""
+    y = Yard(seed)
+    y.well(10 + 5 * each)
+    for n in range(5):
+        t = 8 + each * n
+        y.look(t, y.LAYERS)
+        c = y.to(y.LAYERS)
+        t = c.tls(t + 0.1, y.LAYERS, v13=y.v13)
+        t = c.say(t, rec(23, bytes(600)))
+        for _k in range(9):
+            t = c.say(t + 0.002, rec(23, bytes(13000)), False)
+        c.close(t + 60, rst=True)
+    return y
+
+
 @visit("captive-portal", variants=[{"seed": 31, "at": 70}, {"seed": 32, "at": 45}])
 def guest_session_ends_and_the_portal_begins(seed: int, at: float) -> Yard:
     """All works; from a moment on each new connection to 443 is answered with HTTP 302 in clear by
@@ -121,19 +139,35 @@ def aaaa_does_not_exist_but_a_does(seed: int) -> Yard:
 def alias_of_logs_leads_nowhere(seed: int, rcode: int) -> Yard:
     """logs' name is a CNAME of the site's own DNS zone that leads to a name without address: the
     name cannot be resolved."""
+    return led_to("logs.internal.plant.example", seed, rcode)
+
+
+@visit(
+    "dns-filtered",
+    variants=[{"seed": 53}],
+    says={"*": "correct the alias logs.plant-aws.com"},
+    never={"*": "firewall|allow-list"},
+)
+def alias_ends_in_the_letters_of_aws(seed: int) -> Yard:
+    """The same with a zone of the site whose name ends in the letters of a domain of AWS."""
+    return led_to("logs.plant-aws.com", seed, 0)
+
+
+def led_to(alias: str, seed: int, rcode: int) -> Yard:
+    """Logs' name leads to the alias, which has no address."""
     y = Yard(seed, dns="host")
     y.begin(skip=(y.LOGS,))
     y.mqtt(3, 150)
     y.goes_on(8, 150, skip=(y.LOGS,))
     for n in range(9):
         y.who(5 + 15 * n, y.cloud, y.resolver)
-        y.look(5.1 + 15 * n, y.LOGS, [], cname="logs.internal.plant.example", rcode=rcode, soa=True)
+        y.look(5.1 + 15 * n, y.LOGS, [], cname=alias, rcode=rcode, soa=True)
         y.look(
             5.12 + 15 * n,
             y.LOGS,
             [],
             qtype=28,
-            cname="logs.internal.plant.example",
+            cname=alias,
             rcode=rcode,
             soa=True,
         )
