@@ -60,6 +60,7 @@ class Camera(Struct):
     reset_packet: int = 0
     reset_port: int = 0
     reset_client: str = ""
+    reset_first_ns: int = 0  # the first RST in a row to this client
     resets: int = 0
     arp_silent_ns: int = 0  # start of unanswered ARP requests for it
     last_seen_ns: int = 0

@@ -189,6 +189,16 @@ class Refusals:
         often = [(w.times, who) for who, w in lately.items() if w.times >= LIMITS.locking_times]
         return (max(often)[1], lately[max(often)[1]]) if often else None
 
+    def closed_to(self, client: str, since_ns: int) -> tuple[str, Wrong] | None:
+        """The client's own refused passwords, just before the camera's port refused its
+        connections at `since_ns`. A camera bans a host by its address: the passwords of other
+        hosts do not explain a closed port. None if there were none.
+        """
+        wrong = self.wrong.get(client)
+        if wrong is None or not 0 <= since_ns - wrong.last_ns <= LIMITS.closing_ns:
+            return None
+        return client, wrong
+
     # ------------------------------------------------------------ standing refusals
 
     def standing(

@@ -279,6 +279,8 @@ class CameraBook:
         camera = self.get(address)
         if camera is None:
             return
+        if not camera.resets or client != camera.reset_client:
+            camera.reset_first_ns = time_ns
         camera.resets += 1
         camera.reset_ns, camera.reset_packet, camera.reset_port = time_ns, packet, port
         camera.reset_client = client

@@ -72,6 +72,7 @@ class CameraRefusals(Table, frozen=True):
     stale_times: Count
     locked_ns: Nanoseconds
     locking_times: Count
+    closing_ns: Nanoseconds
 
 
 class CameraState(Table, frozen=True):

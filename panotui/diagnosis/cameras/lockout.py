@@ -22,9 +22,13 @@ def lockout(
     seen: tuple[EvidenceRecord, ...],
     facts: Facts,
     covers: tuple[str, ...] = (),
+    port_closed: bool = False,
 ) -> Observation | None:
-    """`client` is turned away (`how`) after wrong passwords; None if there were none."""
-    found = camera.refusals.locked_by(client, since_ns)
+    """`client` is turned away (`how`) after wrong passwords; None if there were none. Where even
+    its SYN is refused (`port_closed`), only its own wrong passwords count.
+    """
+    explained = camera.refusals.closed_to if port_closed else camera.refusals.locked_by
+    found = explained(client, since_ns)
     if found is None:
         return None
     whose, wrong = found

@@ -140,7 +140,9 @@ def _refused(camera: Camera, facts: Facts) -> Iterable[Observation]:
         return
     seen = (evidence(camera.reset_ns, camera.reset_packet, "RST to SYN"),)
     how = "it now refuses connections"
-    locked = lockout(camera, camera.reset_client, how, camera.reset_ns, seen, facts)
+    locked = lockout(
+        camera, camera.reset_client, how, camera.reset_first_ns, seen, facts, port_closed=True
+    )
     if locked is not None:
         yield locked
         return

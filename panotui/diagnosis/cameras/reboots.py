@@ -91,12 +91,13 @@ class RebootRule(Rule):
         ]
         if not ended and not silent:
             return
-        dropped = min([s.ended_ns for s in ended] + [s.row.last_ns for s in silent])
+        ends = [s.ended_ns for s in ended] + [s.row.last_ns for s in silent]
+        dropped = min(ends)
         yield Observation(
             "camera-reboot", subject_of(camera),
             {**about(camera), "detail": f"its sessions dropped, then {awake[-1].text}"},
             tuple(evidence(w.time_ns, w.packet, w.text) for w in awake), dropped, woke,
-        camera=camera.address, covers=_while_it_starts(camera),
+        camera=camera.address, covers=_while_it_starts(camera, max(ends)),
         )  # fmt: skip
 
 
@@ -144,11 +145,17 @@ def _together(seen: list[Observation], facts: Facts) -> Iterable[Observation]:
         )  # fmt: skip
 
 
-def _while_it_starts(camera: Camera) -> tuple[str, ...]:
+def _while_it_starts(camera: Camera, off_ns: int) -> tuple[str, ...]:
     """A starting camera has its address before its server listens; its pictures stopped, and its
-    sessions were closed.
+    sessions were closed. Its port that refused since `off_ns` was locked to nobody, unless a
+    refusal of RTSP followed.
     """
-    follows = ("camera-refused", "rtsp-closed", "stream-frozen")
+    follows = ["camera-refused", "rtsp-closed", "stream-frozen"]
+    told_since = any(
+        r.client == camera.reset_client and r.time_ns > off_ns for r in camera.refusals
+    )
+    if camera.reset_first_ns >= off_ns and not told_since:
+        follows.append("rtsp-lockout")
     return tuple(f"{kind}|{anchor_of(camera)}" for kind in follows)
 
 
@@ -184,7 +191,7 @@ def _began_anew(camera: Camera, facts: Facts) -> Iterable[Observation]:
             evidence(new.first_ns, new.first_packet, "first packet after"),
         ),
         old.last_ns, new.first_ns, "possible",
-        camera=camera.address, covers=_while_it_starts(camera),
+        camera=camera.address, covers=_while_it_starts(camera, old.last_ns),
     )  # fmt: skip
 
 
@@ -239,7 +246,7 @@ def _forgot(camera: Camera, facts: Facts) -> Iterable[Observation]:
                     evidence(session.ended_ns, session.ended_packet, "RST of the camera"),
                 ),
                 last.last_ns, session.ended_ns, "possible",
-        camera=camera.address, covers=_while_it_starts(camera),
+        camera=camera.address, covers=_while_it_starts(camera, last.last_ns),
             )  # fmt: skip
             return
 
@@ -297,5 +304,5 @@ def _all_at_once(camera: Camera, facts: Facts) -> Iterable[Observation]:
             evidence(again.play_ns, again.play_packet, "200 to a new PLAY"),
         ),
         last, again.play_ns, "possible",
-        camera=camera.address, covers=_while_it_starts(camera),
+        camera=camera.address, covers=_while_it_starts(camera, last),
     )  # fmt: skip

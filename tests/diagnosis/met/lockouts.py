@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tests.diagnosis.camera_maker import Film, Reader, description, media_line
 from tests.diagnosis.met.truth import Truth, scene
-from tests.diagnosis.wire import Wire
+from tests.diagnosis.wire import CAMERA_MAC, Wire, arp_packet
+from tests.made_up import CAMERA
 
 SDP = description(media_line())
 RECORDER = {
@@ -108,6 +109,42 @@ def locked_by_a_recorder_with_the_old_password(wire: Wire) -> Truth:
         ("rtsp-lockout",), state="refused",
         says={"rtsp-lockout": r"turns the appliance.* away.*password of 10\.20\.0\.77 5 times"},
     )  # fmt: skip
+
+
+def turned_away(wire: Wire, at: float, number: int) -> None:
+    """The appliance's SYN is answered with RST."""
+    flow = Reader(wire, 41_000 + number).flow
+    flow.segment(at, True, 2)
+    flow.segment(at + 0.001, False, 0x14)
+
+
+@scene
+def port_refuses_while_a_recorder_has_a_wrong_password(wire: Wire) -> Truth:
+    """The camera's server is off: the passwords of another host explain no closed port."""
+    played(wire)
+    for number in range(5):
+        refused(wire, 1 + 2 * number, 100 + number, **RECORDER)
+    for number in range(4):
+        turned_away(wire, 14 + 4 * number, number)
+    return Truth(
+        ("camera-refused", "rtsp-closed"), state="refused", never=("rtsp-lockout",)
+    )  # fmt: skip
+
+
+@scene
+def camera_restarts_after_wrong_passwords_of_the_appliance(wire: Wire) -> Truth:
+    """A recorder plays until the camera starts anew; its server listens later than it has its
+    address. Nobody is locked out.
+    """
+    reader = Reader(wire, 42_000, **RECORDER).start(0.2, SDP)  # type: ignore[arg-type]
+    reader.film(0.6, 24)
+    for number in range(2):
+        refused(wire, 14 + 4 * number, number)
+    reader.flow.close(24, by_server=True)
+    wire.add(33, arp_packet(1, CAMERA_MAC, CAMERA, CAMERA))
+    for number in range(2, 6):
+        turned_away(wire, 26 + 4 * number, number)
+    return Truth(("camera-reboot",), allowed=("rtsp-auth",), state=None, never=("rtsp-lockout",))
 
 
 @scene
