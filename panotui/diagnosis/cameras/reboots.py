@@ -122,7 +122,7 @@ def _together(seen: list[Observation], facts: Facts) -> Iterable[Observation]:
         if camera is not None and stopped:
             restarted.append((stopped, camera, one))
     restarted.sort(key=lambda r: r[0])
-    for port in {camera.port for _, camera, _ in restarted}:
+    for port in dict.fromkeys(camera.port for _, camera, _ in restarted):
         own = [r for r in restarted if r[1].port == port]
         last = own[-1][0]
         own = [r for r in own if last - r[0] <= LIMITS.together_ns]
