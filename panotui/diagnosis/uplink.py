@@ -18,6 +18,7 @@ from panotui.model import (
     SECOND,
     U64,
     AnyMessage,
+    BannerMessage,
     Bool,
     HttpMessage,
     TlsClientHello,
@@ -47,7 +48,7 @@ class _Span(Struct, frozen=True):
 class UplinkRule(Rule):
     """slow-uplink, proxy-seen."""
 
-    hears = frozenset((HttpMessage,))
+    hears = frozenset((HttpMessage, BannerMessage))
     wakes = frozenset(("flows", "site"))
 
     def __init__(self) -> None:
@@ -55,7 +56,8 @@ class UplinkRule(Rule):
         self._asked: OrderedDict[int, tuple[str, str]] = OrderedDict()  # flow -> proxy, host
         # by proxy and host: its last refusal
         self._denied: OrderedDict[tuple[str, str], HttpMessage] = OrderedDict()
-        # by server: when its newest connection was in use, and the packet that began it
+        # by server that takes the appliance as a client of SOCKS: when its newest connection was in
+        # use, and the packet that shows it
         self._socks: OrderedDict[str, tuple[int, int]] = OrderedDict()
         self._found: list[Observation] = []
         self._in_use = False  # there was something to measure
@@ -68,7 +70,12 @@ class UplinkRule(Rule):
         self._unheard: Bool = np.zeros(0, np.bool_)  # its path was lost
 
     def observe(self, message: AnyMessage, facts: Facts) -> None:
-        if isinstance(message, HttpMessage) and message.from_client and message.method == "CONNECT":
+        if isinstance(message, BannerMessage):
+            if message.app == "socks":
+                self._note_socks(message, facts)
+        elif (
+            isinstance(message, HttpMessage) and message.from_client and message.method == "CONNECT"
+        ):
             host = message.host or message.path or "?"
             slot = facts.flows.slot(facts.key_of(message))
             server = "?"
@@ -96,24 +103,35 @@ class UplinkRule(Rule):
             else:
                 self._denied.pop(asked, None)
 
-    def _note_socks(self, facts: Facts) -> None:
-        """Connections of the appliance to a SOCKS proxy that carried data."""
-        if facts.changed is None:
+    def _note_socks(self, message: BannerMessage, facts: Facts) -> None:
+        """A SOCKS proxy takes the appliance."""
+        slot = facts.flows.slot(facts.key_of(message))
+        if slot < 0:
+            return
+        row = facts.flows.rows[slot]
+        if not facts.is_appliance(address_text(row.version, row.src)):
+            return
+        server = address_text(row.version, row.dst)
+        self._socks[server] = message.time_ns, message.packet
+        self._socks.move_to_end(server)
+        while len(self._socks) > 16:
+            self._socks.popitem(last=False)
+
+    def _follow_socks(self, facts: Facts) -> None:
+        """Connections to these proxies that go on."""
+        if facts.changed is None or not self._socks:
             return
         slots, rows = facts.changed_flows()
         some = (rows["protocol"] == 6) & (rows["dport"] == _SOCKS) & (rows["payload_in"] > 0)
-        for slot in slots[some & (rows["payload_out"] > 0)][:16].tolist():
+        for slot in slots[some][:16].tolist():
             row = facts.flows.rows[slot]
-            if not facts.is_appliance(address_text(row.version, row.src)):
-                continue
             server = address_text(row.version, row.dst)
-            self._socks[server] = row.last_ns, row.first_packet
-            self._socks.move_to_end(server)
-            while len(self._socks) > 16:
-                self._socks.popitem(last=False)
+            if server in self._socks and facts.is_appliance(address_text(row.version, row.src)):
+                last_ns, packet = self._socks[server]
+                self._socks[server] = max(last_ns, row.last_ns), packet
 
     def tick(self, facts: Facts) -> list[Observation]:
-        self._note_socks(facts)
+        self._follow_socks(facts)
         out = [
             _by_socks(server, packet, last_ns)
             for server, (last_ns, packet) in self._socks.items()
@@ -287,12 +305,12 @@ def _lottery(facts: Facts) -> Observation | None:
 
 
 def _by_socks(server: str, packet: int, last_ns: int) -> Observation:
-    """The appliance uses the port that is a SOCKS proxy's."""
+    """A SOCKS proxy has taken the appliance as its client."""
     return Observation(
         "proxy-seen",
         server,
         {"server": server, "host": ""},
-        (evidence(last_ns, packet, f"a connection to port {_SOCKS} begins"),),
+        (evidence(last_ns, packet, f"SOCKS to port {_SOCKS} is accepted"),),
         last_ns,
         last_ns,
         "likely",

@@ -142,6 +142,8 @@ def parse(app: str, data: bytes, origin: Origin, from_client: bool) -> BannerMes
         text = {0xFF: "SMB 1", 0xFE: "SMB 2 or 3", 0xFD: "SMB 3 encrypted"}.get(data[4], "SMB")
     elif app == "rdp":
         text = "connection request" if data[5] == 0xE0 else "connection confirm"
+    elif app == "socks":
+        text = "connects"
     return BannerMessage(
         time_ns=origin.time_ns,
         packet=origin.packet,
@@ -152,6 +154,18 @@ def parse(app: str, data: bytes, origin: Origin, from_client: bool) -> BannerMes
         from_client=from_client,
         credentials=credentials,
     )
+
+
+def socks_version(asked: bytes, answer: bytes) -> int:
+    """The version in which a SOCKS proxy takes a client (RFC 1928, or SOCKS 4), by the first bytes
+    of both; 0: it is none, or it does not.
+    """
+    if len(answer) < 2 or len(asked) < 3:
+        return 0
+    if asked[0] == answer[0] == 5 and len(asked) >= 2 + asked[1]:
+        return 5 if answer[1] in asked[2 : 2 + asked[1]] else 0
+    connects = asked[:2] == b"\x04\x01" and len(asked) >= 9
+    return 4 if connects and answer[:2] == b"\x00\x5a" else 0
 
 
 def gives_credentials(data: bytes) -> bool:

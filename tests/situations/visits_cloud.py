@@ -403,6 +403,22 @@ def socks_proxy_for_everything(seed: int) -> Yard:
     return y
 
 
+@visit("lateral", variants=[{"seed": 151}], violations=None)
+def web_page_on_the_port_of_a_socks_proxy(seed: int) -> Yard:
+    """The appliance asks a host in the plant for a web page on port 1080, which is no SOCKS."""
+    y = Yard(seed)
+    p = Host("00:0c:29:65:43:21", y.net + "88")
+    y.well(90)
+    y.who(5, y.cloud, p)
+    for n in range(3):
+        c = y.tcp(y.cloud, p, 1080, rtt=0.001)
+        a = c.open(6 + 20 * n)
+        a = c.say(a, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        a = c.say(a, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", False)
+        c.close(a + 1)
+    return y
+
+
 @visit("ntp-silent|ntp-rejected", variants=[{"seed": 141}])
 def time_answers_come_from_another_address(seed: int) -> Yard:
     """The time server has two addresses and answers from the other one: no client takes that

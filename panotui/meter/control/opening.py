@@ -21,6 +21,7 @@ FLIGHT_BYTES = 65_536
 TLS_PORTS = frozenset((443, 853, 8443, 8883))
 RTSP_APPS = frozenset(("rtsp", "rtsp-http"))
 RTSPS_PORT = 322  # RFC 7826 22.1
+SOCKS_PORT = 1080  # IANA
 DNS_PORTS = {53: "dns", 5353: "mdns", 5355: "llmnr"}
 _DNS_TRANSPORT = {"dns": "tcp", "mdns": "mdns", "llmnr": "llmnr"}
 _UNDECIDED_TRIES = 32
@@ -61,6 +62,7 @@ class Opening:
         "_rtsp_ports",
         "_start",
         "_told_not_tls",
+        "_told_socks",
         "_tries",
         "_undecided",
         "app",
@@ -95,6 +97,7 @@ class Opening:
         self._connecting = False  # CONNECT was sent, its answer is pending
         self._asked_snapshot = False
         self._told_not_tls = False
+        self._told_socks = False
         self._tries = 0
         self._undecided = 0
         self._last: Origin | None = None
@@ -193,6 +196,8 @@ class Opening:
         self, side: _Direction, from_client: bool, origin: Origin, payload: bytes
     ) -> None:
         ready = side.stream.ready
+        if self._ports[1] == SOCKS_PORT and not self._told_socks:
+            self._recognise_socks(origin)
         if len(ready) > len(payload) and banner.is_client_hello(payload):
             # an unknown protocol has agreed on TLS (databases, LDAP)
             _begin_with(ready, payload)
@@ -224,6 +229,13 @@ class Opening:
             self._handshake = tls.Handshake()
         elif app == "rtsp":
             self.finished = True
+
+    def _recognise_socks(self, origin: Origin) -> None:
+        """A proxy takes the client: the flow goes on as one of unknown content, or as TLS."""
+        answer, asked = (bytes(side.stream.ready[:512]) for side in self._both)
+        if banner.socks_version(asked, answer):
+            self._told_socks = True
+            self.messages.append(banner.parse("socks", answer, origin, False))
 
     def _by_port(self, data: bytes, client_port: int, server_port: int) -> str | None:
         """Protocols that only the port identifies: DNS, and RTSP seen in the middle of its

@@ -22,6 +22,7 @@ from panotui.meter.control.opening import (
     DNS_PORTS,
     RTSP_APPS,
     RTSPS_PORT,
+    SOCKS_PORT,
     TLS_PORTS,
     Opening,
     not_tls,
@@ -66,7 +67,7 @@ class Openings:
         self._collected = collected
         self._established = Established(RTSPS_PORT)
         self._rtsp_ports = frozenset(settings.rtsp_ports)
-        self._unknown = Unknown(self._rtsp_ports | DNS_PORTS.keys())
+        self._unknown = Unknown(self._rtsp_ports | DNS_PORTS.keys() | {SOCKS_PORT})
         self._allowed = [settings.control_per_second * share for share in _SHARES]
         self._used = [0] * len(_SHARES)
         self._second = -1

@@ -414,6 +414,24 @@ def test_greetings_of_other_protocols_are_told(port, turns, app, text):
     assert {APPS[number] for number in result.apps()} == {app}
 
 
+@pytest.mark.parametrize(
+    ("turns", "proxy"),
+    [
+        ([(True, b"\5\1\0"), (False, b"\5\0"), (True, b"\5\1\0\1" + bytes(6))], True),
+        ([(True, b"\5\2\0"), (True, b"\2"), (False, b"\5\2")], True),  # in two segments
+        ([(True, b"\4\1\1\xbb\xc6\x33\x64\7\0"), (False, b"\0\x5a" + bytes(6))], True),
+        ([(True, b"\5\1\0"), (False, b"\5\xff")], False),  # it takes no method of the client's
+        ([(True, b"\5\1\0"), (False, b"220 mx ESMTP\r\n")], False),
+        ([(True, b"GET / HTTP/1.1\r\n\r\n"), (False, b"HTTP/1.1 200 OK\r\n\r\n")], False),
+        ([(True, bytes(range(9))), (False, bytes(9)), (True, b"\5\1\0")], False),
+    ],
+)
+def test_a_socks_proxy_is_known_by_what_both_say(turns, proxy):
+    told = [m for m in opened(turns, dport=1080).of(BannerMessage) if m.app == "socks"]
+    assert len(told) == proxy
+    assert not [m for m in opened(turns, dport=1090).of(BannerMessage) if m.app == "socks"]
+
+
 def test_passwords_in_clear_are_told_but_not_shown():
     result = opened(
         [(False, b"220 FTP ready\r\n"), (True, b"USER root\r\n"), (False, b"331\r\n")], dport=21
