@@ -75,7 +75,8 @@ class Session(Struct):
     last_ns: int
     packet: int
     state: str = "open"  # "open", "ready", "playing", "paused", "ended"
-    url: str | None = None
+    url: str | None = None  # of the newest DESCRIBE or PLAY
+    described: str | None = None  # of the newest DESCRIBE
     timeout_s: int = 60
     transport: str | None = None  # of the last SETUP that was accepted: "udp", "tcp"
     auth_sent: str | None = None
@@ -138,6 +139,8 @@ class Session(Struct):
             self.auth_sent = message.auth_sent
         if message.url and method in ("DESCRIBE", "PLAY"):
             self.url = message.url
+            if method == "DESCRIBE":
+                self.described = message.url
         if method == "TEARDOWN" and self.state != "ended":
             # readers also send it after the camera has closed: that ended nothing
             self.let_go_ns = message.time_ns

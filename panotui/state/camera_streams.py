@@ -78,7 +78,7 @@ def _plays_anew(
         other is not session
         and other.client == client
         and other.play_ns > since_ns
-        and (url is None or _place(other.url) == _place(url))
+        and (url is None or place_of(other.url) == place_of(url))
         for other in camera.sessions.values()
     )
 
@@ -94,7 +94,7 @@ def label_of(stream: StreamState, streams: Iterable[StreamState]) -> str:
     return _difference(own, frozenset(others)) if others else ""
 
 
-def _place(url: str | None) -> str:
+def place_of(url: str | None) -> str:
     """A URL without optional parts: the default port, a slash at the end."""
     return _USUAL_PORT.sub(r"\1", url or "").rstrip("/")
 
@@ -103,7 +103,7 @@ def _whole_url(stream: StreamState) -> str:
     """The URL of a picture with its track; "" for other tracks."""
     if not stream.url or media_of(stream.codec) not in ("video", None):
         return ""
-    return f"{_place(stream.url)}/{stream.control.rstrip('/').rpartition('/')[2]}"
+    return f"{place_of(stream.url)}/{stream.control.rstrip('/').rpartition('/')[2]}"
 
 
 @lru_cache(1_024)

@@ -488,3 +488,60 @@ def camera_sends_by_multicast_and_is_asked_for_its_description(seed: int) -> Yar
         t = w.describe(10.1 + 30 * n)
         w.c.close(t + 0.01)
     return y
+
+
+@visit(
+    "rtsp-unfinished",
+    variants=[{"seed": 771}],
+    says={"rtsp-unfinished": r"appliance \(eth0\) ends each connection after DESCRIBE .*9 times"},
+    cameras={"cam1": "streaming"},
+)
+def reader_that_played_leaves_before_play_since_then(seed: int) -> Yard:
+    """cam2 plays for 20 s; then the appliance asks for its description each 15 s and leaves."""
+    y = well(seed, 2, 170)
+    stream(y, y.cams[0], 1, 166, delta=900)
+    v = View(y, y.cams[1])
+    y.who(1, y.eth0, y.cams[1])
+    t = v.play(1.1)
+    v.leave(v.film(t + 0.02, 20) + 0.1)
+    for n in range(9):
+        w = View(y, y.cams[1])
+        y.who(30 + 15 * n, y.eth0, y.cams[1])
+        t = w.describe(30.1 + 15 * n)
+        w.c.close(t + 0.01)
+    return y
+
+
+@visit(
+    "rtsp-unfinished",
+    variants=[{"seed": 781}],
+    says={"rtsp-unfinished": r"/sub after SETUP without .*; it plays another stream"},
+    severity={"rtsp-unfinished": "warning"},
+    cameras={"cam1": "streaming", "cam2": "streaming"},
+)
+def second_stream_of_a_camera_never_plays(seed: int) -> Yard:
+    """cam2's main stream plays; the appliance sets its second stream up, and leaves before PLAY."""
+    y = well(seed, 2, 130)
+    stream(y, y.cams[0], 1, 126, delta=900)
+    stream(y, y.cams[1], 1.5, 126, delta=900, path="/main")
+    for n in range(7):
+        w = View(y, y.cams[1], path="/sub")
+        t = w.setup(w.describe(10.1 + 15 * n))
+        w.c.close(t + 0.01)
+    return y
+
+
+@visit(variants=[{"seed": 791, "until": 126}, {"seed": 792, "until": 110}])
+def camera_is_probed_while_it_plays(seed: int, until: float) -> Yard:
+    """The appliance plays cam2, and asks for the same description each 15 s; variant 2 ends with
+    TEARDOWN soon after the last of them."""
+    y = well(seed, 2, 130)
+    stream(y, y.cams[0], 1, 126, delta=900)
+    v = stream(y, y.cams[1], 1.5, until, delta=900)
+    for n in range(7):
+        w = View(y, y.cams[1])
+        t = w.describe(10.1 + 15 * n)
+        w.c.close(t + 0.01)
+    if until < 120:
+        v.leave(until + 0.1)
+    return y
