@@ -398,6 +398,31 @@ def test_camera_that_is_off_is_unreachable_while_another_works() -> None:
     assert "tcp-blocked" not in scene.findings()
 
 
+@pytest.mark.parametrize(
+    ("code", "asks"),
+    [
+        (0, "for its route to fd20::11"),
+        (1, "a rule of that router forbids it"),
+        (3, "Check the camera's power"),
+        (5, "a rule of that router forbids it"),
+        (6, "a rule of that router forbids it"),
+    ],
+)
+def test_action_follows_what_a_router_says_of_a_camera_by_ipv6(code: int, asks: str) -> None:
+    own, camera, router = "fd20:1::5", "fd20::11", "fd20:1::1"
+    ports = {"eth0": {"role": "camera", "mac": "02:00:00:00:00:10", "address": f"{own}/64"}}
+    scene = Scene(site(ports=ports, camera=[{"name": "dock", "address": camera}]))
+    said = IcmpMessage(
+        time_ns=START + SECOND, packet=2, interface=0, version=6, src=router, dst=own, type=1,
+        code=code, quoted_src=own, quoted_dst=camera, quoted_sport=40_001, quoted_dport=554,
+        quoted_protocol=6,
+    )  # fmt: skip
+    scene.tick([flow(1, own, camera, 554, 0.1, syn_out=4, packets_out=4)], [said])
+    scene.pass_time(2)
+    action = scene.findings()["camera-unreachable"].action
+    assert asks in (action or "")
+
+
 def streaming(scene: Scene, count: int, lost: int = 0, **fields: object) -> None:
     for _ in range(count):
         second = scene.second

@@ -18,8 +18,9 @@ from panotui.state.claims import Seen
 from panotui.state.connects import icmp_meaning, recent
 from panotui.state.ladder import syns
 
-_HOST_AWAY = (1, 7)  # the router knows the network, and not the host
-_PROHIBITED = (9, 10, 13)  # administratively
+# Codes of "unreachable" by IP version. The router knows the network, and not the host:
+_HOST_AWAY = {4: (1, 7), 6: (3,)}
+_PROHIBITED = {4: (9, 10, 13), 6: (1, 5, 6)}  # administratively
 LIMITS = thresholds().cameras.reach
 
 
@@ -96,12 +97,12 @@ def _said_by_router(camera: Camera, facts: Facts) -> IcmpMessage | None:
 
 def _on_the_way(camera: Camera, message: IcmpMessage) -> str:
     """Whom to ask where a router says why."""
-    if message.version != 4 or message.code in _HOST_AWAY:
+    if message.code in _HOST_AWAY.get(message.version, ()):
         return (
             f"Check the camera's power (PoE) and its address {camera.address} in the network"
             f" behind {message.src}"
         )
-    if message.code in _PROHIBITED:
+    if message.code in _PROHIBITED.get(message.version, ()):
         return (
             f"Ask the owner of {message.src} to let the appliance reach {camera.address}: a rule"
             " of that router forbids it"
