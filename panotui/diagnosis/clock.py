@@ -351,7 +351,7 @@ class CameraClockRule(Rule):
                 name = facts.camera_name(address)
                 off.append(_CameraClock(address, name, wrong, _offset_s(wrong, facts)))
             near += bool(told) and wrong is None
-        if len(off) > 1 and not near and facts.clock.ahead_of_capture_ns is None:
+        if len(off) > 1 and not near and _ahead_ns(facts) is None:
             offsets = [c.offset_s for c in off]
             if max(offsets) - min(offsets) <= LIMITS.camera_clock_s:
                 return [self._alike(off)]
@@ -389,6 +389,14 @@ class CameraClockRule(Rule):
         )
 
 
+def _ahead_ns(facts: Facts) -> float | None:
+    """The appliance's and the declared time servers against the capture's clock: another host may
+    ask a server that is wrong.
+    """
+    own = facts.view.facts.appliance_addresses
+    return facts.clock.ahead_of_capture_ns(own, facts.site.network.ntp)
+
+
 def _offset_s(stream: StreamState, facts: Facts) -> float:
     """A camera's clock against the nearest of those that may be right.
 
@@ -396,7 +404,7 @@ def _offset_s(stream: StreamState, facts: Facts) -> float:
     time server's, for the clock of the machine that captured may be wrong itself.
     """
     measured = stream.row.camera_clock_offset_s
-    ahead = facts.clock.ahead_of_capture_ns
+    ahead = _ahead_ns(facts)
     if ahead is not None and abs(ahead) > LIMITS.camera_clock_s * SECOND:
         by_server = measured - ahead / SECOND
         return by_server if abs(measured) > LIMITS.camera_clock_s else measured
@@ -404,7 +412,7 @@ def _offset_s(stream: StreamState, facts: Facts) -> float:
 
 
 def _measured_against(facts: Facts) -> str:
-    ahead = facts.clock.ahead_of_capture_ns
+    ahead = _ahead_ns(facts)
     if ahead is not None and abs(ahead) > LIMITS.camera_clock_s * SECOND:
         by = seconds_text(ahead / SECOND)
         return f"measured against the time servers, which differ from this box by {by}"

@@ -14,6 +14,7 @@ import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 from itertools import islice
+from statistics import median_low
 from typing import ClassVar
 
 from msgspec import Struct, field
@@ -58,6 +59,7 @@ class Side(Struct):
     kiss: str | None = None  # kiss code of a stratum-0 answer: RATE, DENY; may be empty
     answer_packet: int = 0
     answer_ns: int = 0
+    ahead_ns: float | None = None  # the server's time minus the capture's, when last in time
     last: tuple[int, int] = (0, 0)  # stamps of the newest answer, to recognise a copy of it
 
     @property
@@ -131,9 +133,22 @@ class ClockBook:
         self._waiting: OrderedDict[tuple[str, str, int], Exchange] = OrderedDict()
         # client -> (packet time, stamp - packet time) for comparison with a later request
         self._stamps: dict[str, tuple[int, int]] = {}
-        # how far the newest time server that is itself in time is ahead of the capture's clock
-        self.ahead_of_capture_ns: float | None = None
         self.evicted = 0
+
+    def ahead_of_capture_ns(
+        self, clients: Collection[str], servers: Collection[str]
+    ) -> float | None:
+        """How far time servers are ahead of the capture's clock: the median of those that answer
+        one of `clients` (of any, if that is empty) or are among `servers`. None: none is in time.
+        """
+        told = [
+            side.ahead_ns
+            for server in self.servers.values()
+            for client, side in server.sides.items()
+            if side.ahead_ns is not None
+            and (not clients or client in clients or server.address in servers)
+        ]
+        return median_low(told) if told else None
 
     def _server(self, address: str) -> TimeServer:
         server = self.servers.get(address)
@@ -216,7 +231,7 @@ class ClockBook:
         if not side.synchronised:
             return
         probe = ((t2 - p1) + (t3 - p4)) / 2
-        self.ahead_of_capture_ns = probe
+        side.ahead_ns = probe
         if exchange.stamp_ns is None:
             return
         if self._believed(exchange, exchange.stamp_ns):

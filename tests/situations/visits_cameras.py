@@ -545,3 +545,30 @@ def camera_is_probed_while_it_plays(seed: int, until: float) -> Yard:
     if until < 120:
         v.leave(until + 0.1)
     return y
+
+
+@visit(variants=[{"seed": 801}])
+def computer_asks_a_time_server_that_is_wrong(seed: int) -> Yard:
+    """The appliance's time server and the camera are right. A computer asks another server, which
+    is 40 s ahead: nothing is said of the camera."""
+    y = Yard(seed, cams=1)
+    stream(y, y.cams[0], 1, 120, delta=900)
+    plant = Host("00:0c:29:65:43:21", y.net + "88")
+    computer = Host("00:0c:29:65:43:22", y.net + "89")
+    for n in range(4):
+        y.ntp(10 + 28 * n)
+        y.ntp(13 + 28 * n, server=plant, client=computer, off=40.0, soff=40.0)
+    return y
+
+
+@visit(variants=[{"seed": 811}], info=("camera-clock",))
+def camera_and_a_computer_follow_a_wrong_time_server(seed: int) -> Yard:
+    """The camera is 40 s ahead, as the server of a computer. The appliance's server is right."""
+    y = Yard(seed, cams=1)
+    stream(y, y.cams[0], 1, 120, delta=900, off=40.0)
+    plant = Host("00:0c:29:65:43:21", y.net + "88")
+    computer = Host("00:0c:29:65:43:22", y.net + "89")
+    for n in range(4):
+        y.ntp(10 + 28 * n)
+        y.ntp(13 + 28 * n, server=plant, client=computer, off=40.0, soff=40.0)
+    return y
