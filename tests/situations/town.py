@@ -368,6 +368,8 @@ class Town(Wire):
     def save(self, path: Path, snap: int = 0) -> None:
         """As a capture file."""
         frames = sorted(self.frames, key=lambda f: f[0])
+        if any(len(frame) < wire for _, _, frame, wire in frames):
+            snap = snap or 65_535  # they were cut before
         path.write_bytes(
             pcap([Shot(t, f[:snap] if snap else f) for t, _, f, _ in frames], nano=True)
             if not snap

@@ -26,8 +26,8 @@ def test_a_time_after_midnight_is_in_the_night_of_the_recording() -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [("nonsense", "unknown command"), ("sort nothing", "sort by rate, host"), ("rate 9", "1 to 4"),
-     ("port eth7", "ports are eth0, eth1"), ("03:14", "not a review"), ("speed x", "takes a number"),
-     ("quit now", "takes nothing"), ("mark", "mark what")],
+     ("port eth7", "ports are eth0, eth1"), ("03:14", "not a review"),
+     ("speed x", "takes a number"), ("quit now", "takes nothing"), ("mark", "mark what")],
 )  # fmt: skip
 def test_what_cannot_be_read_says_why(text: str, why: str) -> None:
     answer = typed(text)
