@@ -241,6 +241,9 @@ def test_hostile_bytes_never_raise(parts: list[bytes], syn: bool) -> None:
         heard.segment(offset, part)
         offset += len(part) + (7 if len(part) % 5 == 4 else 0)
     heard.direction.give_up()
+    sent = sum(len(part) for part in parts)
+    assert len(heard.direction._buffer) <= sent
+    assert sum(heard.lengths()) + sum(len(body) for _, body in heard.texts) <= sent
 
 
 @settings(max_examples=60, deadline=None)
@@ -252,7 +255,10 @@ def test_hostile_bytes_never_raise(parts: list[bytes], syn: bool) -> None:
 )
 def test_boundaries_that_lead_nowhere_do_not_recurse_without_end(parts: list[bytes]) -> None:
     heard = Heard()
-    heard.segment(0, b"y" * 10 + b"".join(parts) * 20)
+    sent = b"y" * 10 + b"".join(parts) * 20
+    heard.segment(0, sent)
+    assert len(heard.texts) <= sent.count(b"RTSP/1.0") + sent.count(b"PLAY ")
+    assert len(heard.direction._buffer) <= len(sent)
 
 
 def test_tunnel_over_http_is_read_on_both_connections() -> None:
