@@ -171,7 +171,7 @@ def _observation(host: _Host, cuts: list[Cut], well: int, facts: Facts) -> Obser
         box = (
             "a firewall or proxy on the way"
             if detail or kind == "shut"
-            else ("a firewall, or the server")
+            else "a firewall, or the server"
         )
         text = f"{who} connects, and then {side} {how} while it is in use, {since} ({after}){rest}"
         action = (
