@@ -14,7 +14,6 @@ import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 from itertools import islice
-from statistics import median_low
 from typing import ClassVar
 
 from msgspec import Struct, field
@@ -141,14 +140,14 @@ class ClockBook:
         """How far time servers are ahead of the capture's clock: the median of those that answer
         one of `clients` (of any, if that is empty) or are among `servers`. None: none is in time.
         """
-        told = [
+        told = [  # the lower of two middle ones: `statistics` costs 4 ms of each start
             side.ahead_ns
             for server in self.servers.values()
             for client, side in server.sides.items()
             if side.ahead_ns is not None
             and (not clients or client in clients or server.address in servers)
         ]
-        return median_low(told) if told else None
+        return sorted(told)[(len(told) - 1) // 2] if told else None
 
     def _server(self, address: str) -> TimeServer:
         server = self.servers.get(address)

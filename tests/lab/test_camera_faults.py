@@ -92,9 +92,10 @@ def test_narrow_link_loses_what_the_queue_drops(tmp_path: Path) -> None:
     assert stream["lost"] > 50
     # a queue that overflows may well lose the tails of key frames: that is then the reason
     found = findings_of(answer)
-    assert found - {("stream-burst", "camera dock")} == {("stream-loss", "camera dock")}
+    burst, loss = ("stream-burst", "camera dock"), ("stream-loss", "camera dock")
+    assert found <= {burst, loss}
     (seen,) = (f for f in answer["findings"] if f["hidden_by"] is None)
-    assert ("stream-burst", "camera dock") not in found or seen["id"] == "stream-burst"
+    assert seen["id"] == ("stream-burst" if burst in found else "stream-loss")
 
 
 def test_stopped_camera_freezes_and_is_seen_to_recover(tmp_path: Path) -> None:
