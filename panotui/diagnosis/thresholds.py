@@ -88,6 +88,7 @@ class CameraReach(Table, frozen=True):
     """Of `diagnosis.cameras.reach`."""
 
     control_s: Seconds
+    waits_ns: Nanoseconds
 
 
 class CameraReaders(Table, frozen=True):

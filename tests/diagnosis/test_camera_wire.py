@@ -6,6 +6,7 @@ import struct
 
 import pytest
 
+from panotui.model import SECOND
 from tests.diagnosis.wire import (
     CAMERA_MAC,
     ETH0,
@@ -18,7 +19,7 @@ from tests.diagnosis.wire import (
     ipv4,
     told,
 )
-from tests.made_up import APPLIANCE, CAMERA
+from tests.made_up import APPLIANCE, CAMERA, START
 
 
 @pytest.mark.parametrize(
@@ -313,3 +314,30 @@ def test_multicast_that_stops_without_a_querier(
         assert [bool(e.packet) for e in found["multicast-no-querier"].evidence] == [True, True]
         # one cause, one finding: that the stream stands still is its consequence
         assert found["stream-frozen"].hidden_by == found["multicast-no-querier"].key
+
+
+@pytest.mark.parametrize("asked", ["ARP", "SYN"])
+@pytest.mark.parametrize(
+    ("torn_down", "begins"),
+    [
+        (False, 12.0),  # it falls silent; its reader waits for media before it asks again
+        (True, 30.0),  # its reader has ended the session: it is missed only when it is asked again
+    ],
+)
+def test_camera_that_falls_silent_does_not_answer_since_then(
+    asked: str, torn_down: bool, begins: float
+) -> None:
+    wire = Wire()
+    session = Rtsp(wire).play(0.2)
+    session.media(0.6, 12.0, fps=10)
+    if torn_down:
+        session.say(12.1, "TEARDOWN", asks="Session: 77\r\n")
+        session.flow.close(12.2)
+    if asked == "ARP":
+        for number in range(12):
+            wire.add(30.0 + number, arp_packet(1, ETH0, APPLIANCE, CAMERA))
+    else:
+        wire.tcp((ETH0, APPLIANCE, 40_900), (CAMERA_MAC, CAMERA, 554)).syn(30.0, times=6)
+    found = told(wire.watch(end=45.0))
+    first = (found["camera-unreachable"].first_time_ns - START) / SECOND
+    assert first == pytest.approx(begins, abs=0.3)

@@ -10,18 +10,20 @@ from panotui.diagnosis.cameras.words import about, anchor_of, subject_of
 from panotui.diagnosis.facts import LIMITS as COMMON_LIMITS
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.thresholds import thresholds
-from panotui.model import Confidence, IcmpMessage
+from panotui.model import SECOND, Confidence, EvidenceRecord, IcmpMessage
 from panotui.model.quantities import counted
 from panotui.state.camera import Camera
 from panotui.state.camera_state import LIMITS as CAMERA_STATE_LIMITS
 from panotui.state.claims import Seen
 from panotui.state.connects import icmp_meaning, recent
 from panotui.state.ladder import syns
+from panotui.state.streams import LIMITS as STREAM_LIMITS
 
 # Codes of "unreachable" by IP version. The router knows the network, and not the host:
 _HOST_AWAY = {4: (1, 7), 6: (3,)}
 _PROHIBITED = {4: (9, 10, 13), 6: (1, 5, 6)}  # administratively
 LIMITS = thresholds().cameras.reach
+_FROZEN_NS = int(STREAM_LIMITS.frozen_s * SECOND)
 
 
 class ReachRule(Rule):
@@ -56,11 +58,11 @@ def _silent(camera: Camera, facts: Facts) -> Iterable[Observation]:
         if camera.mac and (moved := facts.claims.moved_to(camera.mac, camera.address, since)):
             yield _elsewhere(camera, *moved, detail, facts)
             return
+        since, seen = _begins(camera, camera.arp_silent_ns, "ARP, no answer")
         yield Observation(
             "camera-unreachable", subject_of(camera),
             {**values, "detail": "ARP for it goes unanswered"},
-            (evidence(camera.arp_silent_ns, camera.syn_packet, "ARP, no answer"),),
-            camera.arp_silent_ns, now, "certain" if others else "likely",
+            seen, since, now, "certain" if others else "likely",
             detail=(*detail, "it is off, unplugged or in another VLAN"),
             camera=camera.address,
         )  # fmt: skip
@@ -68,19 +70,35 @@ def _silent(camera: Camera, facts: Facts) -> Iterable[Observation]:
         camera.syn_last_ns, now, COMMON_LIMITS.stale_s
     ):
         unanswered = f"{syns(camera.syn_unanswered)} unanswered"
-        seen = [evidence(camera.syn_first_ns, camera.syn_packet, "SYN, no answer")]
+        since, seen = _begins(camera, camera.syn_first_ns, "SYN, no answer")
         action: str | None = None
         message = _said_by_router(camera, facts)
         if message is not None:
             said = f"{message.src} says {icmp_meaning(message)}"
             unanswered = f"{unanswered}, and {said}"
-            seen.append(evidence(message.time_ns, message.packet, f"ICMP: {said}"))
+            seen = (*seen, evidence(message.time_ns, message.packet, f"ICMP: {said}"))
             action = _on_the_way(camera, message)
         yield Observation(
-            "camera-unreachable", subject_of(camera), {**values, "detail": unanswered}, tuple(seen),
-            camera.syn_first_ns, camera.syn_last_ns, sureness, detail=detail, action=action,
+            "camera-unreachable", subject_of(camera), {**values, "detail": unanswered}, seen,
+            since, camera.syn_last_ns, sureness, detail=detail, action=action,
             camera=camera.address,
         )  # fmt: skip
+
+
+def _begins(camera: Camera, asked_ns: int, what: str) -> tuple[int, tuple[EvidenceRecord, ...]]:
+    """Since when the camera has been silent, and what shows it; `asked_ns`: the first request that
+    got no answer. The appliance waits for media before it asks again: that wait is part of it."""
+    asked = evidence(asked_ns, camera.syn_packet, what)
+    last = camera.media_ns
+    was_read = any(
+        s.play_ns
+        and s.play_ns <= last
+        and not any(0 < t <= last + _FROZEN_NS for t in (s.let_go_ns, s.torn_down_ns, s.ended_ns))
+        for s in camera.sessions.values()
+    )
+    if not was_read or not camera.connected_ns <= last <= asked_ns <= last + LIMITS.waits_ns:
+        return asked_ns, (asked,)
+    return last, (evidence(last, 0, "its last media packet"), asked)
 
 
 def _said_by_router(camera: Camera, facts: Facts) -> IcmpMessage | None:
