@@ -118,6 +118,7 @@ def command(
             confined(
                 captures=named.captures,
                 recording=named.recording,
+                evidence=True,
                 files=[("--eve", eve)],
                 folders=[("--csv", csv_folder), ("--zeek", zeek), ("--parquet", parquet)],
             )

@@ -125,7 +125,9 @@ def confined(
             copies = temporary / f"other-{number}"
             with deputy.acting():
                 copies.mkdir(mode=0o700)
-            places.others.append(confinement.readable_recording(handle, other, copies))
+            places.others.append(
+                confinement.readable_recording(handle, other, copies, evidence=evidence)
+            )
         if not network:
             namespaces.leave_network()
         read = [*filter(None, [places.recording]), *places.others]

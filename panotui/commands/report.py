@@ -159,6 +159,7 @@ def command(
                 captures=[file for _, files in inputs.captures for file in files],
                 recording=inputs.recordings[0] if inputs.recordings else None,
                 others=inputs.recordings[1:],
+                evidence=True,
                 files=[("-o", Path(target))],
             )
         )

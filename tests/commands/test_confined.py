@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import functools
+import hashlib
 import json
 import os
 import shutil
@@ -386,6 +387,26 @@ def test_a_recording_is_read_whoever_it_belongs_to(closed: Path, owner: int) -> 
         assert f"belongs to user {owner}" in done.stderr
     else:
         assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("form", ["analyze", "report"])
+def test_evidence_that_only_root_may_read_is_listed(closed: Path, form: str) -> None:
+    place = closed / "r.panotui"
+    shutil.copytree(REPOSITORY / "tests" / "data" / "recordings" / "format3.panotui", place)
+    sums = {hashlib.sha256(kept.read_bytes()).hexdigest() for kept in place.glob("evidence/*")}
+    named = ("report", str(place), "--markdown")
+    if form == "analyze":
+        named = ("analyze", "--json", str(place))
+    listed = []
+    for is_closed in (False, True):
+        for part in (place, *place.rglob("*")):
+            part.chmod((0o700 if part.is_dir() else 0o600) if is_closed else 0o755)
+        done = run(*named, cwd=closed)
+        assert (done.returncode, done.stderr) == (0, "")
+        listed.append({one for one in sums if one in done.stdout})
+        assert "changed since" not in done.stdout
+    assert listed[0] == listed[1]
+    assert len(listed[0]) >= 2
 
 
 def test_evidence_is_taken_out_with_no_rights_of_roots(home: Path, closed: Path) -> None:
