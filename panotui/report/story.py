@@ -130,7 +130,7 @@ def story_of(
     it holds no snapshot, or nothing in that span.
     """
     whole = Span(recording.start_ns // SECOND - 1, 0)  # the first sample covers the second before
-    whole = Span(whole.start_s, max(whole.start_s + 1, recording.end_ns // SECOND))
+    whole = Span(whole.start_s, max(whole.start_s + 1, -(-recording.end_ns // SECOND)))
     span = Span(
         max(whole.start_s, since_s if since_s is not None else whole.start_s),
         min(whole.end_s, until_s if until_s is not None else whole.end_s),
