@@ -188,7 +188,7 @@ def _streams(streams: list[StreamRecord], site: str) -> Iterator[Metric]:
         sums = counted.setdefault(name, Counter())
         sums["bytes"] += stream.bytes
         sums["packets"] += stream.packets
-        sums["lost_packets"] += stream.lost
+        sums["lost_packets"] += stream.lost_unique
         sums["frames"] += stream.frames or 0
         rates[name] = rates.get(name, 0.0) + (stream.rate_bps or 0.0)
         jitter[name] = max(jitter.get(name, 0.0), (stream.jitter_ms or 0.0) / 1000)

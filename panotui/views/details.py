@@ -262,9 +262,10 @@ def stream_detail(key: str, stream: StreamRecord, state: State, snapshot: Snapsh
                 (
                     "lost",
                     unsure(
-                        f"{stream.lost} in {stream.gap_events} gaps, longest {stream.longest_gap}"
+                        f"{stream.lost_unique} in {stream.gap_events} gaps, longest"
+                        f" {stream.longest_gap}"
                         if stream.gap_events
-                        else str(stream.lost)
+                        else str(stream.lost_unique)
                     ),
                 ),
                 *(

@@ -98,7 +98,7 @@ _STREAM: dict[str, Values] = {
     "verdict": _fields("verdict"),
     "rule": _fields("rule"),
     "id": _fields("id", "flow"),
-    "lost": _fields("lost"),
+    "lost": _fields("lost_unique"),
     "loss": lambda r: [None if r.loss_now is None else r.loss_now * 100],
     "fps": _fields("fps_now"),
     "jitter": _fields("jitter_ms"),

@@ -42,6 +42,7 @@ class Reference:
     keyframes: int = 0
     gop_frames: int = 0
     delta_max_ms: float = 0.0
+    first: int = -1
     highest: int = -1
     bad: int = -1
     seen: set[int] = field(default_factory=set)
@@ -73,7 +74,8 @@ class Reference:
 
     def _sequence(self, p: Packet) -> bool:
         if self.highest < 0:
-            self.highest = p.sequence + 65536 - 1
+            self.first = p.sequence + 65536
+            self.highest = self.first - 1
         d = (p.sequence - self.highest) & 0xFFFF
         if d < 3000:
             for extended in range(self.highest + 1, self.highest + d):
@@ -89,6 +91,7 @@ class Reference:
             self.restarts += 1
             self.highest += 2 * 65536 - ((self.highest - p.sequence) & 0xFFFF)
             self.expected += 1
+            self.first = self.highest
             self._arrive(self.highest, False)
             return True
         else:
@@ -97,6 +100,10 @@ class Reference:
                 self.duplicates += 1
             else:
                 self.reordered += 1
+                if extended < self.first:  # the stream began with it
+                    self.expected += self.first - extended
+                    self.missing.update(range(extended, self.first))
+                    self.first = extended
                 self.missing.discard(extended)
                 self.seen.add(extended)
             self.received += 1

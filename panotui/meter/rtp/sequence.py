@@ -5,9 +5,9 @@ packets; restarts as messages; and, per stream, how many packets of the batch we
 many count. One comparison finds streams in perfect order (nearly all). For the others there are per
 row: the extended number, its step beyond the highest, whether it counts, and whether the sender
 restarted. Within MAX_DROPOUT and MAX_MISORDER this is array work; around an anomaly packets are
-taken one by one. The caller handles probation. There are two differences from A.1: a missing number
-that arrives is late, not a restart, up to RECENT behind; and numbers skipped during a PAUSE were
-not expected.
+taken one by one. The caller handles probation. There are three differences from A.1: a missing number
+that arrives is late, not a restart, up to RECENT behind; numbers skipped during a PAUSE were not
+expected; and a stream begins with its lowest number, even if that packet comes after another.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ class Flawed(Struct):
     advance: I64  # (m,) step beyond the highest so far; <= 0 late or duplicate
     counted: Bool  # (m,)
     restarted: Bool  # (m,)
+    earlier: I64  # (m,) numbers by which the stream has begun earlier than was known before
+    expected: I64  # (m,) more numbers than before
+    distinct: Bool  # (m,) counted, and no duplicate
     late: I64  # rows of `packets` that came behind others, for the first time
 
 
@@ -44,21 +47,21 @@ class Sequence(Struct):
     """The meaning of the sequence numbers of a batch, per segment."""
 
     expected: I64  # (s,)
-    counted: I64  # (s,)
+    distinct: I64  # (s,) without duplicates
     flawed: Flawed | None
 
     def between(self, starts: I64, counts: I64, n: int) -> tuple[I64, I64]:
-        """How many were expected, and count, in each run of rows that these begin; n rows in total.
+        """How many were expected, and came, in each run of rows that these begin; n rows in total.
 
         `counts` are the lengths of the runs.
         """
         if self.flawed is None:
             return counts, counts
         each = np.ones(n, np.int64)
-        each[self.flawed.rows] = np.maximum(self.flawed.advance, 0)
+        each[self.flawed.rows] = self.flawed.expected
         expected = np.add.reduceat(each, starts)
         each[:] = 1
-        each[self.flawed.rows] = self.flawed.counted
+        each[self.flawed.rows] = self.flawed.distinct
         return expected, np.add.reduceat(each, starts)
 
 
@@ -121,13 +124,14 @@ class SequenceNumbers:
         calm = ~which
         self._go_on(segments.ids[calm], segments.counts[calm])
         flawed = self._flawed(*packets.part(which))
-        starts = flawed.packets.segments.starts
-        expected, counted = segments.counts.copy(), segments.counts.copy()
-        expected[which] = np.add.reduceat(np.maximum(flawed.advance, 0), starts)
-        counted[which] = np.add.reduceat(flawed.counted, starts, dtype=np.int64)
         self._count_late(flawed)
         self._remember(flawed)
-        return Sequence(expected, counted, flawed)
+        flawed.expected = np.maximum(flawed.advance, 0) + flawed.earlier
+        starts = flawed.packets.segments.starts
+        expected, distinct = segments.counts.copy(), segments.counts.copy()
+        expected[which] = np.add.reduceat(flawed.expected, starts)
+        distinct[which] = np.add.reduceat(flawed.distinct, starts, dtype=np.int64)
+        return Sequence(expected, distinct, flawed)
 
     def _count_late(self, flawed: Flawed) -> None:
         """Rows behind others are duplicates or late: keep the late ones."""
@@ -139,7 +143,23 @@ class SequenceNumbers:
         owner, count = part.index[late], len(part.ids)
         row["duplicates"][part.ids] += np.bincount(owner[repeated], minlength=count)
         row["reordered"][part.ids] += np.bincount(owner[~repeated], minlength=count)
+        flawed.distinct[late[repeated]] = False
         flawed.late = late[~repeated]
+        self._begin_earlier(flawed, flawed.late)
+
+    def _begin_earlier(self, flawed: Flawed, late: I64) -> None:
+        """`late` rows with a lower number than the first one that came: the stream began with it.
+
+        Rows before a restart are far below.
+        """
+        owner = flawed.packets.stream(late)
+        before = self._first[owner] - flawed.extended[late]
+        early = (before > 0) & (before < RECENT)
+        for row, stream in zip(late[early].tolist(), owner[early].tolist(), strict=True):
+            number = int(flawed.extended[row])
+            if number < self._first[stream]:
+                flawed.earlier[row] = self._first[stream] - number
+                self._first[stream] = number
 
     def _flawed(self, records: Grouped, rows: I64) -> Flawed:
         segments = records.segments
@@ -162,6 +182,9 @@ class SequenceNumbers:
             advance,
             np.ones(segments.n, bool),
             np.zeros(segments.n, bool),
+            np.zeros(segments.n, np.int64),
+            advance,
+            np.zeros(0, bool),
             np.zeros(0, np.int64),
         )
         pending = self._bad[ids] >= 0
@@ -171,6 +194,7 @@ class SequenceNumbers:
             self._walk(int(ids[k]), records, start, end, result, top)
         if self._state.pauses:
             self._excuse(result)
+        result.distinct = result.counted.copy()
         self.highest[ids] = top[segments.ends]
         self._received[ids] += np.add.reduceat(result.counted, segments.starts, dtype=np.int64)
         return result
@@ -274,6 +298,8 @@ class SequenceNumbers:
                         self._received[stream] += 1
                         accepted += 1
                     else:
+                        behind = np.flatnonzero(out.advance[start:at] <= 0) + start
+                        self._begin_earlier(out, behind[out.counted[behind]])
                         highest += 2 * SEQUENCES - ((highest - s) & 0xFFFF)
                         self._first[stream] = highest
                         out.advance[at] = 1
@@ -334,12 +360,13 @@ class SequenceNumbers:
         A.1 takes a number MAX_MISORDER behind for a restart. But a restarted sender repeats
         numbers, while a packet that waited in a queue brings a missing one.
         """
-        if extended < self._first[stream]:
-            return False
         if self._recent[stream, extended & (RECENT - 1)] == extended:
             return False
         rows = slice(max(start, at - _RECENT_ROWS), at)
-        return not bool(((out.extended[rows] == extended) & out.counted[rows]).any())
+        before = extended - out.extended[rows][out.counted[rows]]
+        if extended < self._first[stream] and not ((before > 0) & (before < RECENT)).any():
+            return False  # the stream had not begun
+        return bool((before != 0).all())
 
     def _stride(self, numbers: I64, highest: int, at: int, out: Flawed, top: I64) -> int:
         """Accept as many rows in sufficient order as possible, as arrays; returns their number."""

@@ -54,7 +54,7 @@ class StreamSeconds:
         second: I64 | int
         if first == last:
             ids, second, counts = segments.ids, first, segments.counts
-            expected, counted = sequence.expected, sequence.counted
+            expected, distinct = sequence.expected, sequence.distinct
         else:
             seconds = time_ns // SECOND
             starts = _changes(seconds, starts)
@@ -62,12 +62,12 @@ class StreamSeconds:
             ids, second, counts = packets.stream(starts), seconds[starts], ends - starts + 1
             size = np.add.reduceat(packets.size, starts)
             longest_ns = np.maximum.reduceat(gap_ns, starts)
-            expected, counted = sequence.between(starts, counts, segments.n)
+            expected, distinct = sequence.between(starts, counts, segments.n)
         out = self._begin(ids, second)
         out["packets"] = counts
         out["bytes"] = size
         out["expected"] = expected
-        out["lost"] = expected - counted
+        out["lost"] = expected - distinct
         out["gap_max_ms"] = longest_ns / 1e6
         with np.errstate(divide="ignore", invalid="ignore"):
             out["jitter_ms"] = jitter.at(ends) / self._state.clock[ids] * 1000

@@ -64,3 +64,36 @@ def test_numbers_that_came_in_a_row_are_known_when_they_come_again():
     metrics = run([*packets, late], (100, 400))
     row = one(metrics)
     assert (row["duplicates"], row["reordered"], row["lost"]) == (1, 0, -1)
+
+
+@pytest.mark.parametrize("cuts", [(), (1,), (2,), (1, 2, 3)])
+def test_stream_begins_with_its_lowest_number_though_it_comes_late(cuts: tuple[int, ...]) -> None:
+    packets = steady(400, sequence=65_534)
+    packets[0], packets[1] = packets[1], packets[0]
+    row = one(run(packets, cuts))
+    assert (row["expected"], row["lost"], row["lost_unique"]) == (400, 0, 0)
+    assert (row["reordered"], row["duplicates"], row["gap_events"]) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("cuts", [(), (1,), (3,), (1, 2, 3, 4)])
+def test_numbers_between_a_late_beginning_and_the_first_packet_are_lost(
+    cuts: tuple[int, ...],
+) -> None:
+    packets = steady(400)
+    early, late = packets[0], packets[2]
+    shuffled = [*packets[4:8], early, *packets[8:12], late, late, *packets[12:]]
+    row = one(run(shuffled, cuts))
+    assert (row["expected"], row["lost_unique"], row["reordered"]) == (400, 2, 2)
+    assert (row["lost"], row["duplicates"]) == (1, 1)
+    assert (row["gap_events"], row["longest_gap"]) == (2, 1)
+
+
+def test_duplicates_hide_no_loss_of_a_second() -> None:
+    packets = steady(400)
+    again = [copy.copy(p) for p in packets[100:105]]
+    for packet in again:
+        packet.time_ns = packets[120].time_ns + 1
+    metrics = run([*packets[:50], *packets[53:121], *again, *packets[121:]])
+    seconds = metrics.seconds(packets[-1].time_ns)
+    assert one(metrics)["lost"] == -2
+    assert int(seconds["lost"].sum()) == one(metrics)["lost_unique"] == 3
