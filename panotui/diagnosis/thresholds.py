@@ -84,6 +84,17 @@ class CameraPace(Table, frozen=True):
     agree_share: Share
 
 
+class CameraPieces(Table, frozen=True):
+    """Of `diagnosis.cameras.pieces`."""
+
+    window_ns: Nanoseconds
+    over_ns: Nanoseconds
+    packets: Count
+    share: Share
+    reader_ns: Nanoseconds
+    reader_share: Share
+
+
 class CameraReach(Table, frozen=True):
     """Of `diagnosis.cameras.reach`."""
 
@@ -173,6 +184,7 @@ class Cameras(Table, frozen=True):
     multicast: CameraMulticast
     offers: CameraOffers
     pace: CameraPace
+    pieces: CameraPieces
     reach: CameraReach
     readers: CameraReaders
     reboots: CameraReboots

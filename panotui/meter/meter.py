@@ -222,7 +222,10 @@ class Meter:
         if copies is not None:
             own = np.flatnonzero(~copies[orphans])
             orphans, identity = orphans[own], identity[own]
-        c.hash[self._latecomers.hold(batch, orphans, identity)] = 0
+        held = self._latecomers.hold(batch, orphans, identity)
+        c.hash[held] = 0
+        if len(held) < len(orphans):
+            self.streams.pieces.doubt(int(batch.time_ns[-1]))
 
     def _meter_latecomers(self, now_ns: int) -> None:
         released = self._latecomers.release(

@@ -345,6 +345,15 @@ class StreamGap(Message, frozen=True, kw_only=True, tag="stream-gap"):
     keyframe_tail: bool = False
 
 
+class StreamPieces(Message, frozen=True, kw_only=True, tag="stream-pieces"):
+    """A second in which a stream's packets came in IP fragments, and not all of them."""
+
+    stream: int
+    datagrams: int  # packets that were sent in fragments
+    due: int  # fragments of them after their first ones
+    missing: int  # of `due`
+
+
 class FlowNote(Message, frozen=True, kw_only=True, tag="flow-note"):
     """Something worth an event on a flow: "refused", "reset", "one-way", "connect-retry"."""
 
@@ -377,5 +386,6 @@ AnyMessage: TypeAlias = (
     | StreamFreeze
     | StreamRestart
     | StreamGap
+    | StreamPieces
     | FlowNote
 )

@@ -8,6 +8,7 @@ from panotui.diagnosis.cameras.fate import FateRule
 from panotui.diagnosis.cameras.media import MediaRule
 from panotui.diagnosis.cameras.multicast import QuerierRule
 from panotui.diagnosis.cameras.offers import OfferRule
+from panotui.diagnosis.cameras.pieces import PiecesRule
 from panotui.diagnosis.cameras.reach import ReachRule
 from panotui.diagnosis.cameras.reboots import RebootRule
 from panotui.diagnosis.cameras.refusals import RefusalRule
@@ -24,6 +25,7 @@ CAMERA_RULES: tuple[type[Rule], ...] = (
     OfferRule,
     StreamRule,
     FateRule,
+    PiecesRule,
     SessionEndRule,
     RebootRule,
     QuerierRule,

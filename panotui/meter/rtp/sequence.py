@@ -5,7 +5,7 @@ packets; restarts as messages; and, per stream, how many packets of the batch we
 many count. One comparison finds streams in perfect order (nearly all). For the others there are per
 row: the extended number, its step beyond the highest, whether it counts, and whether the sender
 restarted. Within MAX_DROPOUT and MAX_MISORDER this is array work; around an anomaly packets are
-taken one by one. The caller handles probation. There are three differences from A.1: a missing number
+taken one by one. The caller handles probation. Three things differ from A.1: a missing number
 that arrives is late, not a restart, up to RECENT behind; numbers skipped during a PAUSE were not
 expected; and a stream begins with its lowest number, even if that packet comes after another.
 """

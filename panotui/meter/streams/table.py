@@ -79,7 +79,7 @@ class StreamTable:
         self._reports = RtcpReports(self._state, self._known, self._messages.append)
         ports = Ports()
         self._udp = UdpMedia(ports, self._known, self._probation, self._reports, self._mark)
-        self.goes_on = self._udp.goes_on
+        self.goes_on, self.pieces = self._udp.goes_on, self._udp.pieces
         self._signalling = Signalling(
             settings.rtsp_connections_max,
             ports,
@@ -129,7 +129,7 @@ class StreamTable:
         self, time_ns: I64, size: I64, slot: I64 | I32, flow_id: U64, from_client: Bool
     ) -> None:
         """Process later fragments of UDP packets, (n,) each: they count as bytes of the stream."""
-        rows, stream = self._udp.streams_of(slot, flow_id, from_client)
+        rows, stream = self._udp.later_fragments(time_ns, slot, flow_id, from_client)
         if len(rows):
             self.metrics.add_bytes(stream, time_ns[rows], size[rows])
 
@@ -604,9 +604,7 @@ class StreamTable:
 
     @property
     def is_quiet(self) -> bool:
-        """True if there is no stream, and no dialogue that may announce one: time changes
-        nothing.
-        """
+        """No stream, and no dialogue that may announce one: then time changes nothing."""
         return not (len(self._known) or self._connections.by_flow or self._waiting or self._apps)
 
     def look(self, now_ns: int) -> tuple[Rows, Rows] | None:
@@ -629,6 +627,7 @@ class StreamTable:
             return
         self._now_ns = max(self._now_ns, now_ns)
         self.measure()
+        self._messages += self._udp.settled_pieces(now_ns)
         self.metrics.tick(now_ns)
         self._connections.tick(now_ns)
         for stream in self._known.crowded(CARRIER_STREAMS_MAX)[:RETIRED_PER_TICK]:

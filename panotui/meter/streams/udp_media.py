@@ -19,9 +19,10 @@ from panotui.meter.streams import media_heuristics
 from panotui.meter.streams.known_streams import KnownStreams
 from panotui.meter.streams.lanes import NOTHING, Announced, Recognised
 from panotui.meter.streams.media_heuristics import STRIKE
+from panotui.meter.streams.pieces import Pieces
 from panotui.meter.streams.probation import Probation
 from panotui.meter.streams.rtcp_reports import RtcpReports
-from panotui.model import APPS, I32, I64, U8, U64, Bool, PacketBatch
+from panotui.model import APPS, I32, I64, U8, U64, Bool, PacketBatch, StreamPieces
 from panotui.wire.columns import Columns
 from panotui.wire.rtp import LOOK, WORD_BYTES, RtpColumns, plain_headers, read_headers
 
@@ -43,6 +44,7 @@ class UdpMedia:
         mark: Callable[[int, int], None],
     ) -> None:
         self.carriers = Carriers(1024)
+        self.pieces = Pieces()
         self._places: dict[int, Place] = {}
         self._ports = ports
         self._known = known
@@ -81,13 +83,28 @@ class UdpMedia:
                 self._places.pop(carrier, None)
             self._probation.drop(False, carriers)
 
-    def streams_of(self, slot: I64 | I32, flow_id: U64, from_client: Bool) -> tuple[I64, I64]:
-        """Which of n rows belong to known streams (k,), and to which (k,)."""
+    def later_fragments(
+        self, time_ns: I64, slot: I64 | I32, flow_id: U64, from_client: Bool
+    ) -> tuple[I64, I64]:
+        """Which of n later fragments belong to known streams (k,), and to which (k,)."""
         place = slot.astype(np.int64) * 2 + from_client
         carriers = self.carriers
         carriers.reserve(int(place.max()) + 1)
+        self.pieces.take_later(place, flow_id, time_ns)
         rows = np.flatnonzero((carriers.flow[place] == flow_id) & (carriers.stream[place] >= 0))
         return rows, carriers.stream[place[rows]].astype(np.int64)
+
+    def settled_pieces(self, now_ns: int) -> list[StreamPieces]:
+        """Seconds in which fragments of known streams are missing."""
+        return self.pieces.settle(now_ns, self._stream_at) if self.pieces else []
+
+    def _stream_at(self, carrier: int, flow: int) -> tuple[int, int] | None:
+        carriers = self.carriers
+        index = int(carriers.stream[carrier])
+        if index < 0 or int(carriers.flow[carrier]) != flow:
+            return None
+        stream = self._known.by_index[index]
+        return (stream.id, stream.place.interface) if stream is not None else None
 
     def goes_on(
         self, columns: Columns, rows: I64, slot: I64 | I32, flow_id: U64, from_client: Bool
@@ -140,7 +157,15 @@ class UdpMedia:
             first, second = first.take(rows), second.take(rows)
             captured, length = captured.take(rows), length.take(rows)
         if columns.fragment.any():
-            length = _of_datagrams(length, columns.fragment[rows], first)
+            fragment = columns.fragment[rows]
+            own, length = length, _of_datagrams(length, fragment, first)
+            at = np.flatnonzero(fragment == 1)
+            if len(at):
+                number = rows[at] + batch.first_number
+                self.pieces.take_first(
+                    place[at], carriers.flow[place[at]], batch.time_ns[rows[at]], number,
+                    own[at], length[at],
+                )  # fmt: skip
         ssrc = second.astype(np.uint32)
         plain = ((first >> np.uint64(16)).astype(np.uint16) & LOOK) == carriers.look.take(place)
         plain &= ssrc == carriers.ssrc.take(place)

@@ -208,8 +208,8 @@ TABLE = Table(
         Column("GOP s", 5, lambda r, s: _if_stream(r, number(getattr(r, "gop_s", None), 1)),
                right=True, drop=8),
         Column("LOST", 6, lambda r, s: _if_stream(
-            r, doubted(r, str(r.lost_unique)) if isinstance(r, StreamRecord) else UNKNOWN), right=True,
-            drop=7),
+            r, doubted(r, str(r.lost_unique)) if isinstance(r, StreamRecord) else UNKNOWN),
+            right=True, drop=7),
         Column("FREEZES", 7, lambda r, s: _if_stream(
             r, str(len(r.freezes)) if isinstance(r, StreamRecord) else UNKNOWN), right=True,
             drop=9),
