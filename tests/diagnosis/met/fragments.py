@@ -87,7 +87,8 @@ def only_first_fragments_pass_the_firewall(wire: Wire) -> Truth:
         wire.add(at, ethernet(reader.client_mac, reader.mac, 0x800, answer))
     return Truth(("fragments-lost",), of=(("fragments-lost", "dock"),),
                  acts={"fragments-lost": "owner of the firewall"},
-                 says={"fragments-lost": r"(\d+) of \1 packets over \d+ s[\s\S]*waited in vain"})  # fmt: skip
+                 says={"fragments-lost": r"(\d+) of \1 packets over \d+ s[\s\S]*waited in vain"},
+                 )  # fmt: skip
 
 
 @scene
