@@ -184,8 +184,15 @@ class Meter:
             self._steady = Steady(self._ahead.batch, self._ahead.decoded)
         streams = None if self.streams.is_quiet else self.streams
         count = self._steady.leading(edges, self.flows, self._restated, restless, streams)
+        if not count:
+            return 0, 0
         # the first tick after a flow's timeout reports it as over
-        return count, min(until_ns, self.flows.over_ns(until_ns) + 1) if count else 0
+        over_ns = self.flows.over_ns(until_ns, restless if streams is None else None)
+        return count, min(until_ns, over_ns + 1)
+
+    def let_pass(self, now_ns: int) -> None:
+        """A tick within the pieces that `steady` found is skipped, with no stream known."""
+        self.flows.let_pass(now_ns)
 
     @property
     def has_streams(self) -> bool:

@@ -240,6 +240,8 @@ class MeterPump(ABC):
                 if seen is None or not self.streams_go_on(*seen, at):
                     self._nothing_new, self._let_pass_until = False, 0
                     return ticks[place:]
+            else:
+                self.meter.let_pass(at)
             self._passed.append((at, packets))
         return ticks[left_out:]
 

@@ -81,6 +81,16 @@ def asked(
             wire.add(at + 0.301, arp_packet(2, mac, GATEWAY, CLOUD, dst=ETH1))
 
 
+def closes(wire: Wire) -> None:
+    """... and others are closed by both sides, or time out; the ports of some are used again."""
+    kept_alive(wire, 200)
+    for n in range(8):
+        at = 4.0 + n * 22
+        wire.ask(at, "logs.us-east-1.amazonaws.com", "52.94.0.50")
+        site_day.opened(wire, at + 0.1, 3, 40_030).close(at + 0.5)
+        site_day.opened(wire, at + 0.3, 4, 40_031 + n).close(at + 3.5)
+
+
 def gateway_stops(wire: Wire) -> None:
     """... and the gateway answers by ARP, then no more, then again."""
     kept_alive(wire, 200)
@@ -113,8 +123,8 @@ def camera_was_refused(wire: Wire) -> None:
         site_day.kept_alive(flow, at + 0.2)
 
 
-SCENES = [alone, loses, falls_silent, is_reset, gateway_stops, another_claims]
-AT_REST = [alone, gateway_stops, camera_was_read, camera_was_refused]
+SCENES = [alone, loses, falls_silent, is_reset, closes, gateway_stops, another_claims]
+AT_REST = [alone, closes, gateway_stops, camera_was_read, camera_was_refused]
 
 
 @pytest.mark.parametrize(

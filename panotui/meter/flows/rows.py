@@ -24,6 +24,7 @@ class EndedRows:
     def __init__(self) -> None:
         self._parts: deque[FlowRows] = deque()
         self._count = 0
+        self._ordered = 0  # of the parts
 
     def __len__(self) -> int:
         return self._count
@@ -34,11 +35,19 @@ class EndedRows:
         self._count += len(rows)
 
     def order(self) -> None:
-        """Sort them by id; those of a flood keep the order of their ends."""
-        if 1 < self._count <= ROWS_AT_ONCE:
-            ended = FlowRows(self._count)
-            self.move_into(ended)
-            self.add(ended.some(np.argsort(ended["id"])))
+        """Sort those added since the last call by id; those of a flood keep the order of their
+        ends.
+        """
+        parts = list(self._parts)[self._ordered :]
+        count = sum(len(part) for part in parts)
+        if 1 < count <= ROWS_AT_ONCE:
+            ended, place = FlowRows(count), 0
+            for part in parts:
+                ended.place(place, part)
+                place += len(part)
+                self._parts.pop()
+            self._parts.append(ended.some(np.argsort(ended["id"])))
+        self._ordered = len(self._parts)
 
     def move_into(self, out: FlowRows) -> int:
         """Write them to the beginning of `out`, freeing one part after another; returns their
@@ -49,7 +58,7 @@ class EndedRows:
             part = self._parts.popleft()
             out.place(place, part)
             place += len(part)
-        self._count = 0
+        self._count = self._ordered = 0
         return place
 
 

@@ -446,15 +446,29 @@ class FlowTable:
             return False
         return not self.state.changed[: self.state.top].any()
 
-    def over_ns(self, until_ns: int) -> int:
-        """When the first flow times out without further packets; checked only up to `until_ns`."""
+    def over_ns(self, until_ns: int, restless: U64 | None) -> int:
+        """When the first flow times out whose end is news; checked only up to `until_ns`.
+
+        The end of a connection that both sides have closed, or of an answered exchange over UDP,
+        says nothing new: it may be told later (`let_pass`). `restless`: ids of flows of which all
+        is news; None: each end is.
+        """
         if self._ended or self.last_drain:
             return 0
-        if self._due_ns < until_ns:
-            state, live = self.state, self.state.live
-            over_ns = state.last_ns[live] + limits(state, self.settings, live)
-            self._due_ns = int(over_ns.min(initial=NEVER))
-        return self._due_ns
+        if self._due_ns >= until_ns:
+            return self._due_ns
+        state, live = self.state, self.state.live
+        over_ns = state.last_ns[live] + limits(state, self.settings, live)
+        self._due_ns = int(over_ns.min(initial=NEVER))
+        soon = np.flatnonzero(over_ns < until_ns)
+        if not len(soon) or restless is None:
+            return self._due_ns
+        slots = live[soon]
+        tcp = (state.protocol[slots] == TCP) & state.is_closed(slots)
+        tcp &= ~state.tcp_counts[slots, :, COUNT["rst"]].any(axis=1)
+        plain = (tcp | (state.protocol[slots] == UDP)) & both(state.packets[slots] > 0)
+        plain &= state.reported[slots] & ~state.changed[slots] & ~np.isin(state.id[slots], restless)
+        return int(over_ns[np.delete(soon, np.flatnonzero(plain))].min(initial=until_ns))
 
     def expire(self, now_ns: int) -> None:
         """End the flows that have timed out by `now_ns`."""
@@ -481,6 +495,14 @@ class FlowTable:
         end = np.where(closed, np.where(reset, END_RESET, END_CLOSED), END_IDLE)
         self.expired += len(gone)
         self._close(gone, end.astype(np.uint8))
+
+    def let_pass(self, now_ns: int) -> None:
+        """End the flows that have timed out by a tick that is skipped, before packets that came
+        after it are taken.
+        """
+        if now_ns > self._due_ns:
+            self.expire(now_ns)
+            self._ended.order()
 
     def _evict(self, needed: int, held: NDArray[np.integer]) -> None:
         """Free at least `needed` slots, none of `held`: the least valuable first, then the oldest.
