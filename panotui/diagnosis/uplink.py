@@ -29,12 +29,13 @@ from panotui.model.quantities import counted, milliseconds, times
 from panotui.model.untouched import untouched
 from panotui.policy.rules import expand_regions
 from panotui.site.facts import Who
-from panotui.state.connects import recent
+from panotui.state.connects import Attempts, recent
 from panotui.state.ladder import FLIGHT, HELLO, SYN, Attempt
 
 _SOCKS = 1080
 LOOK_AGAIN_NS = 10 * SECOND
-MEASURED_EACH_NS = 5 * SECOND
+MEASURED_EACH_NS = 5 * SECOND  # while something is sent again
+MEASURED_SELDOM_NS = 60 * SECOND  # while nothing is: then only the segments are counted
 
 
 class _Span(Struct, frozen=True):
@@ -60,9 +61,11 @@ class UplinkRule(Rule):
         # use, and the packet that shows it
         self._socks: OrderedDict[str, tuple[int, int]] = OrderedDict()
         self._found: list[Observation] = []
-        self._in_use = False  # there was something to measure
+        self._news: tuple[int, int] | None = None  # versions of what the findings are taken from
+        self._until_ns = 0  # time alone changes the findings then
         self._looked_ns = 0
         self._spans: deque[_Span] = deque(maxlen=64)  # of the last two minutes
+        self._lossy = False  # something was sent again in these, or since
         # by slot of the flow table, at the last check
         self._key: U64 = np.zeros(0, np.uint64)
         self._segments: I64 = np.zeros(0, np.int64)
@@ -143,12 +146,21 @@ class UplinkRule(Rule):
             if recent(message.time_ns, facts.now_ns, COMMON_LIMITS.stale_s)
         ]
         # at fixed times, independent of other wake-ups and of skipped ticks
-        turn = facts.now_ns // MEASURED_EACH_NS
-        measured = facts.final or turn != facts.before_ns // MEASURED_EACH_NS
+        self._lossy = self._lossy or self._is_sent_again(facts)
+        each = MEASURED_EACH_NS if self._lossy or self._found else MEASURED_SELDOM_NS
+        turn = facts.now_ns // each
+        measured = facts.final or turn != facts.before_ns // each
         if measured:
+            self._count_again(facts)
+        news = facts.connects.version, facts.view.version
+        if measured or news != self._news or 0 < self._until_ns <= facts.now_ns:
+            self._news = news
             self._found = self._slow(facts)
-        if self._found or self._in_use or (not measured and facts.connects.targets):
-            self.due((turn + 1) * MEASURED_EACH_NS)
+        if self._found or self._lossy or self._spans or facts.connects.targets:
+            each = MEASURED_EACH_NS if self._lossy or self._found else MEASURED_SELDOM_NS
+            self.due((facts.now_ns // each + 1) * each)
+        if self._until_ns:
+            self.due_later(self._until_ns, facts)
         if out:
             self.due(facts.now_ns + LOOK_AGAIN_NS)  # older data does not count any more
         return [*out, *self._found]
@@ -164,16 +176,16 @@ class UplinkRule(Rule):
         targets = [
             t
             for t in facts.connects.targets.values()
-            if recent(max(t.connected_ns, t.success_ns), facts.now_ns, CLOUD_LIMITS.in_use_s)
+            if recent(_used_ns(t), facts.now_ns, CLOUD_LIMITS.in_use_s)
             and facts.view.who(t.server) & Who.INTERNET
             and facts.is_appliance(t.client)
         ]
+        in_use_ns = int(CLOUD_LIMITS.in_use_s * SECOND)
+        self._until_ns = min((_used_ns(t) + in_use_ns + 1 for t in targets), default=0)
         rtts = [t.rtt_ms for t in targets if t.rtt_ms is not None]
         parts: list[str] = []
         if len(rtts) >= CLOUD_LIMITS.handshakes and float(np.median(rtts)) > CLOUD_LIMITS.rtt_ms:
             parts.append(f"round trip {float(np.median(rtts)):.0f} ms")
-        self._count_again(facts)
-        self._in_use = bool(targets) or bool(self._spans)
         segments, again = sum(s.segments for s in self._spans), sum(s.again for s in self._spans)
         least, share = CLOUD_LIMITS.segments, CLOUD_LIMITS.retransmitted_share
         if segments >= least and again > share * segments:
@@ -201,12 +213,26 @@ class UplinkRule(Rule):
         ]
         return [Observation("slow-uplink", "internet", {"detail": ", ".join(parts)}, tuple(seen))]
 
+    def _is_sent_again(self, facts: Facts) -> bool:
+        """Whether a connection to an endpoint has sent something again since the last check."""
+        slots, rows = facts.changed_flows()
+        again = _lost(rows)
+        some = np.flatnonzero(again)
+        if not len(some):
+            return False
+        slots, again = slots[some], again[some]
+        flows = facts.flows
+        if len(self._key) == len(flows.rows):
+            known = self._key[slots] == flows.key[slots]
+            again -= np.where(known, self._again[slots], 0)
+        return bool((flows.endpoint[slots] & (again > 0)).any())
+
     def _count_again(self, facts: Facts) -> None:
         """Count segments sent since the last check, and retransmissions. A connection that is no
         longer answered has lost its path, which says nothing about the quality of the line.
         """
         flows = facts.flows
-        began, self._looked_ns = self._looked_ns, facts.now_ns
+        began, self._looked_ns = self._looked_ns or facts.started_ns, facts.now_ns
         if len(self._key) != len(flows.rows):
             self._key = untouched(len(flows.rows), np.uint64)
             self._segments = untouched(len(flows.rows), np.int64)
@@ -224,9 +250,7 @@ class UplinkRule(Rule):
         slots, rows = slots[new], rows[new]
         known = self._key[slots] == flows.key[slots]
         segments = (rows["data_segments_out"] + rows["data_segments_in"]).astype(np.int64)
-        again = _repeats(rows)
-        # retransmitted SYNs show a path that was closed for a while
-        again = np.maximum(again - np.maximum(rows["syn_out"].astype(np.int64) - 1, 0), 0)
+        again = _lost(rows)
         unheard = rows["last_out_ns"] - rows["last_in_ns"] > CLOUD_LIMITS.unheard_ns
         heard = ~unheard & ~(known & self._unheard[slots])
         lately = segments - np.where(known, self._segments[slots], 0)
@@ -235,9 +259,32 @@ class UplinkRule(Rule):
         self._again[slots], self._unheard[slots] = again, unheard
         if heard.any():
             sent, twice = int(lately[heard].sum()), int(lately_again[heard].sum())
-            self._spans.append(_Span(facts.now_ns, sent, twice))
+            self._add(began, facts.now_ns, sent, twice)
         while self._spans and facts.now_ns - self._spans[0].end_ns > CLOUD_LIMITS.line_ns:
             self._spans.popleft()
+        self._lossy = any(span.again for span in self._spans)
+
+    def _add(self, began_ns: int, now_ns: int, segments: int, again: int) -> None:
+        """Add what was sent since `began_ns`, spread evenly over that time. What was sent again
+        came at its end.
+        """
+        parts = min(max(1, (now_ns - began_ns) // MEASURED_EACH_NS), self._spans.maxlen or 1)
+        for part in range(parts):
+            sent = segments * (part + 1) // parts - segments * part // parts
+            end_ns = now_ns - (parts - 1 - part) * MEASURED_EACH_NS
+            self._spans.append(_Span(end_ns, sent, again if part == parts - 1 else 0))
+
+
+def _used_ns(target: Attempts) -> int:
+    """When the server answered last."""
+    return max(target.connected_ns, target.success_ns)
+
+
+def _lost(rows: FlowColumns) -> I64:
+    """Segments retransmitted because of loss; retransmitted SYNs show a path that was closed for a
+    while."""
+    syns = np.maximum(rows["syn_out"].astype(np.int64) - 1, 0)
+    return np.maximum(_repeats(rows) - syns, 0)
 
 
 def _repeats(rows: FlowColumns) -> I64:

@@ -211,6 +211,7 @@ class ConnectBook:
         self.limit = limit
         self.targets: OrderedDict[tuple[str, int, bool], Attempts] = OrderedDict()
         self.evicted = 0
+        self.version = 0  # rises when an attempt gets further, or ends
 
     def at(self, server: str, port: int, ours: bool = True) -> Attempts:
         """The target, created if it is new. `ours`: for attempts of the appliance."""

@@ -182,6 +182,7 @@ class ConnectionTracking:
         now_ns: int,
     ) -> None:
         """Update the attempt of a flow, and its target."""
+        self.connects.version += 1
         attempt = self._attempt(key, row, target)
         attempt.climb(row, now_ns, self._is_tls(row), self.view.cut_short)
         if target.icmp is not None and attempt.passed < SYN and not attempt.older:
@@ -396,6 +397,7 @@ class ConnectionTracking:
         server, port = message.quoted_dst, message.quoted_dport
         if server is None or not port:
             return
+        self.connects.version += 1
         targets = [self.connects.at(server, port, self._is_ours(message.quoted_src or ""))]
         targets += [
             e.attempts

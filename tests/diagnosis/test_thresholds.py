@@ -37,7 +37,12 @@ FACTS = {
     # how often a rule looks, whatever it reports
     "diagnosis/traffic.py": {"SLOW_MBPS"},
     "diagnosis/tls.py": {"_EXPIRED"},  # of the protocol
-    "diagnosis/uplink.py": {"LOOK_AGAIN_NS", "MEASURED_EACH_NS", "_SOCKS"},  # and a port of IANA's
+    "diagnosis/uplink.py": {
+        "LOOK_AGAIN_NS",
+        "MEASURED_EACH_NS",
+        "MEASURED_SELDOM_NS",
+        "_SOCKS",  # a port of IANA's
+    },
     "state/claims.py": {"HSRP_ACTIVE"},  # of the protocol
     "state/clock.py": {"MODE_CLIENT", "MODE_SERVER"},  # of the protocol
     "state/connects.py": {"_REFUSED_STATE", "_RESET"},  # indices of FLOW_STATES and FLOW_ENDS

@@ -91,6 +91,19 @@ def closes(wire: Wire) -> None:
         site_day.opened(wire, at + 0.3, 4, 40_031 + n).close(at + 3.5)
 
 
+def line_worsens(wire: Wire) -> None:
+    """... and much of what other connections send is sent again, after a good time."""
+    kept_alive(wire, 260)
+    for n in range(3):
+        flow = site_day.opened(wire, 2.0 + n, 1, 40_040 + n)
+        for i in range(450):
+            at = 4.0 + n / 10 + i * 0.5
+            flow.send(at, site_day.DATA)
+            if 300 < i < 360 and i % 3 == n:
+                flow.send(at + 0.2, site_day.DATA, again=True)
+            flow.answer(at + 0.3, site_day.DATA)
+
+
 def gateway_stops(wire: Wire) -> None:
     """... and the gateway answers by ARP, then no more, then again."""
     kept_alive(wire, 200)
@@ -123,7 +136,7 @@ def camera_was_refused(wire: Wire) -> None:
         site_day.kept_alive(flow, at + 0.2)
 
 
-SCENES = [alone, loses, falls_silent, is_reset, closes, gateway_stops, another_claims]
+SCENES = [alone, loses, falls_silent, is_reset, closes, line_worsens, gateway_stops, another_claims]
 AT_REST = [alone, closes, gateway_stops, camera_was_read, camera_was_refused]
 
 
