@@ -14,6 +14,7 @@ from panotui.model import (
     Rows,
     TlsClientHello,
 )
+from tests.diagnosis.wire import ETH1, ROUTER_MAC, Wire, dns_packet, told
 from tests.made_up import APPLIANCE, CAMERA, START, Scene, answered, flow, site
 
 CLOUD = "192.168.5.5"
@@ -96,7 +97,7 @@ def test_password_in_the_clear_is_worse_than_a_page() -> None:
 
 
 def test_many_random_names_are_a_tunnel_and_many_hosts_are_not() -> None:
-    for label, told in (("{:x}kq7zj3vxw9", True), ("www{}", False)):
+    for label, is_told in (("{:x}kq7zj3vxw9", True), ("www{}", False)):
         scene = Scene(site())
         asked = [
             DnsMessage(
@@ -106,10 +107,10 @@ def test_many_random_names_are_a_tunnel_and_many_hosts_are_not() -> None:
             )
             for n in range(1, 150)
         ]  # fmt: skip
-        if not told:
+        if not is_told:
             asked = asked[:60]
         scene.tick([], asked)
-        assert ("dns-tunnel" in scene.findings()) is told
+        assert ("dns-tunnel" in scene.findings()) is is_told
 
 
 def test_beat_to_an_unlisted_endpoint_is_a_beacon() -> None:
@@ -217,3 +218,40 @@ def test_a_violation_and_its_finding_are_as_severe(row: Rows) -> None:
     told = [f for f in shot.findings if f.violation]
     assert told
     assert all(f.severity == severities[f.violation] for f in told)
+
+
+def unasked_answers(wire: Wire, address: str, first: float) -> None:
+    """Answers of public resolvers whose questions were not captured."""
+    for number in range(5):
+        there = (ROUTER_MAC, f"203.0.113.{10 + number}", 53)
+        body = dns_packet(700 + number, "www.site.example", "198.51.100.7", answer=True)
+        wire.udp(first + number / 10, there, (ETH1, address, 42_000 + number), body, 1)
+
+
+def test_an_answer_without_its_question_is_no_inbound_connection() -> None:
+    wire = Wire()
+    wire.works(0.2, "198.51.100.20", 40_000, "www.site.example")
+    unasked_answers(wire, CLOUD, 40.0)
+    engine = wire.watch(end=60.0)
+    assert "inbound" not in {v.reason for v in engine.snapshot().violations}
+    assert "inbound-internet" not in told(engine)
+
+
+@pytest.mark.parametrize(
+    ("at", "port", "is_told"),
+    [
+        (0.0, 63_285, False),  # the site may have asked before the capture began
+        (0.0, 161, True),  # nobody asks from a service's port
+        (60.0, 63_285, True),  # nobody has asked: that would have been seen
+    ],
+)
+def test_udp_from_the_internet_is_inbound_where_nobody_can_have_asked(
+    at: float, port: int, is_told: bool
+) -> None:
+    wire = Wire()
+    wire.works(0.2, "198.51.100.20", 40_000, "www.site.example")
+    wire.works(50.0, "198.51.100.20", 40_001, "www.site.example")
+    for number in range(3):
+        wire.udp(at + number / 10, (ROUTER_MAC, PUBLIC, 5056), (ETH1, CLOUD, port), b"x" * 90, 1)
+    found = told(wire.watch(end=90.0))
+    assert ("inbound-internet" in found) == is_told

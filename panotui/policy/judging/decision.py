@@ -39,6 +39,7 @@ class FlowFacts(Struct, frozen=True):
     not_tls: bool = False  # its first bytes are not TLS
     opened: str = "syn"  # how the client was determined: "syn", "port", "first"
     mid_stream: bool = False  # its beginning was not seen
+    begun_before: bool = False  # UDP between unknown ports, perhaps older than the capture
     client_spoke: bool = True
     answered: bool = False
     settled: bool = False  # nothing more will be learnt about it

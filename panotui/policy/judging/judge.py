@@ -29,6 +29,8 @@ from panotui.site.names import HostName
 
 MEDIA_APPS: Final = frozenset({"rtp", "rtcp", "srtp"})
 RTSP_APPS: Final = frozenset({"rtsp", "rtsp-http", "rtsps"})
+# protocols whose messages say themselves that they are answers, from the server's port
+ANSWERING: Final = frozenset({"dns", "ntp"})
 TLS_APPS: Final = frozenset({"tls", "dtls", "quic"})
 LOCAL_SIDE: Final = Who.LOCAL | Who.LINK_LOCAL | Who.LOOPBACK | Who.UNSPECIFIED
 KNOWN_LOCAL: Final = Who.CAMERA | Who.GATEWAY | Who.RESOLVER | Who.TIME_SERVER
@@ -106,8 +108,9 @@ class Judge:
         ours, theirs = f.client_who & Who.APPLIANCE, f.server_who & Who.APPLIANCE
         if ours and theirs:
             return Decision("infrastructure", BETWEEN_PORTS)
-        if ours and not f.client_spoke and not f.one_way and f.transport == "udp":
-            # unsolicited: a server-like source port does not make it an answer
+        unsolicited = ours and not f.client_spoke and not f.one_way and f.transport == "udp"
+        if unsolicited and f.app not in ANSWERING:
+            # a server-like source port does not make it an answer
             rule = self._infrastructure_rule(f)
             if rule is None or rule.service != "dhcp":
                 return replace(self._inbound_side(f.unasked()), unasked=True)
@@ -183,6 +186,9 @@ class Judge:
         if f.opened != "syn" and f.mid_stream:
             # its beginning was not seen, so an inbound connection is not proved
             return self._outbound_side(replace(f.turned(), mid_stream=True))
+        if f.begun_before and f.client_who & Who.INTERNET:
+            # nor here: behind a router, most such packets answer what the site has sent before
+            return replace(self._outbound_side(f.unasked()), unasked=True)
         possible_media = f.transport == "udp" and f.app is None and f.client_who & LOCAL_SIDE
         perhaps_camera = f.client_who & Who.CAMERA or not self.facts.cameras_given
         if possible_media and perhaps_camera and not f.settled:

@@ -485,8 +485,11 @@ class _Columns:
         self.mid = tcp & (rows["syn_ns"] == 0) & (rows["synack_ns"] == 0)
         self.answered = rows["packets_in"] > 0
         start = self.owner.start_ns or 0
-        self.spoke = (rows["packets_out"] > 0) | (self.first_ns - start < judge.settle_ns)
+        early = self.first_ns - start < judge.settle_ns
+        self.spoke = (rows["packets_out"] > 0) | early
         self.opened = np.ascontiguousarray(rows["client_by"])
+        by_first = self.opened == CLIENT_BY.index("first")
+        self.begun_before = (self.protocol == UDP) & by_first & early & (self.dport >= 1024)
 
     # ---- names and sessions
 
@@ -533,6 +536,7 @@ class _Columns:
         for bit in (
             self.settled,
             self.mid,
+            self.begun_before,
             self.answered,
             self.spoke,
             self.own,
@@ -634,6 +638,7 @@ class _Columns:
             not_tls=not_tls,
             opened=CLIENT_BY[int(self.opened[index])],
             mid_stream=bool(self.mid[index]),
+            begun_before=bool(self.begun_before[index]),
             client_spoke=bool(self.spoke[index]),
             answered=bool(self.answered[index]),
             settled=bool(self.settled[index]),
