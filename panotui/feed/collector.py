@@ -1,8 +1,10 @@
 """The collector's loop: packets into the pump, frames out to screens, seconds to disk.
 
 Sources and a listening socket are passed in already opened and unprivileged. It runs until it is
-stopped, its time is up, its sources have ended, or (live) its screen is gone. One thread: capture
-comes first, requests are answered between two reads.
+stopped, its time is up, its sources have ended, or (live) its screen is gone. It has one thread. A
+screen's request is answered before the news of packets is processed, and again after each second
+of that news, so a key waits for one second's work at most. No packet is missed meanwhile: live, the
+meters read the rings in their own processes.
 """
 
 from __future__ import annotations
@@ -81,6 +83,8 @@ class Collector:
         self._status_at = self.began
         if recorder is not None:
             pump.on_tick.append(self._second)
+        if server is not None:
+            pump.on_tick.append(lambda _: self._answer())
 
     def stop(self, why: str) -> None:
         """End after the current step."""
@@ -99,6 +103,7 @@ class Collector:
         ended = False
         while self.stopped is None:
             self._wait(ended)
+            self._answer()
             if not ended and not self.pump.step(0.0):
                 ended = True
                 if self.server is None or not stay:
@@ -106,10 +111,8 @@ class Collector:
             if self._links is not None:
                 for reading in self._links.read(self._time_ns()):
                     self.engine.link(reading)
-            if self.server is not None:
-                self.server.poll(0.0)
-                if while_watched and self.server.clients == 0:
-                    return "unwatched"
+            if while_watched and self.server is not None and self.server.clients == 0:
+                return "unwatched"
             if self.recorder is not None and self.recorder.failure is not None:
                 return "recorder failed"
             now = self._clock()
@@ -142,6 +145,11 @@ class Collector:
             for export in self._exports:
                 export(snapshot, flows)
         recorder.observe(snapshot, list(self.engine.flow_records()))
+
+    def _answer(self) -> None:
+        """Answer the requests that wait."""
+        if self.server is not None:
+            self.server.poll(0.0)
 
     def _wait(self, ended: bool) -> None:
         """Wait for news of a meter, a request, or the next clock check.

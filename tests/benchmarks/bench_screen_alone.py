@@ -5,15 +5,14 @@ another process, whose numbers change each second, and attaches the real screen 
 that answers at once. It prints CPU seconds of the screen's process as a share of a core, bytes a
 second, and of one hundred keys the median and the 99th percentile from key to changed picture.
 
-`... bench_screen_alone flows [FLOWS]` serves a real engine that holds so many flows (100,000), some
-of which change each second, and measures keys that order and page all of them: the time to the
-changed picture, and the CPU time that collector and screen spend until then, which is what a key
-takes on a machine that does nothing else.
+`... bench_screen_alone flows [FLOWS]` runs a real collector that holds so many flows (100,000). A
+meter's process reports a second of some of them each second. It measures keys that order and page
+all flows: the time to the changed picture, and the CPU time that collector and screen spend until
+then, with the work of a second where one passes meanwhile.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
 import signal
 import sys
@@ -21,15 +20,28 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import msgspec
 import numpy as np
 
 from panotui.engine.engine import Engine
 from panotui.engine.settings import EngineSettings
+from panotui.feed.collector import Collector
 from panotui.feed.server import FeedServer, listen
 from panotui.meter.meter import Meter
-from panotui.model import SECOND, MeterSettings
+from panotui.model import SECOND, MeterSettings, SourceCounters
+from panotui.runtime.live_meters import LiveMeterProcess, LiveMeters
+from panotui.runtime.pipe import (
+    LiveOrder,
+    News,
+    Opened,
+    SourceState,
+    encode_news,
+    encoder,
+    read_frame,
+    write_frame,
+)
 from panotui.site.file import parse_site
 from panotui.views.provider import StateProvider
 from tests.benchmarks.bench_screen import cpu_s
@@ -103,53 +115,55 @@ def measure(
     return found, sorted(waits)
 
 
-def many_flows(number: int) -> tuple[Engine, Callable[[], None]]:
-    """An engine that holds so many flows, and what lets a second of some of them pass."""
+def many_flows(number: int) -> tuple[Engine, Callable[[IO[bytes], IO[bytes]], None]]:
+    """An engine that holds so many flows, and the main loop of a meter's process that reports a
+    second of some of them each second, as a live meter does."""
     batch = made_packets(number, 2, "cloud")
     meter = Meter(MeterSettings(flows_max=2 * number), 0)
     engine = Engine(parse_site(SITE), EngineSettings(flows_max=2 * number))
-    second = START_NS // SECOND
-
-    def tick() -> None:
-        nonlocal second
-        second += 1
-        delta = meter.tick(second * SECOND)
-        engine.apply(delta)
-
     for start in range(0, len(batch), 262_144):
         meter.update(batch.slice(start, min(len(batch), start + 262_144)))
-    tick()
+    first = START_NS // SECOND + 1
+    engine.apply(meter.tick(first * SECOND))
 
-    def pass_second() -> None:
-        news = batch.slice(number, number + CHANGING)
-        times = second * SECOND + np.arange(CHANGING, dtype=np.int64) * 1000
-        meter.update(msgspec.structs.replace(news, time_ns=times))
-        tick()
+    def report(asked: IO[bytes], told: IO[bytes]) -> None:
+        read_frame(asked)  # the order
+        write_frame(told, encoder.encode(Opened(interfaces=tuple(batch.interfaces))))
+        read_frame(asked)  # "begin"
+        changing, moved, second = batch.slice(number, number + CHANGING), time.monotonic(), first
+        while True:
+            times = second * SECOND + np.arange(CHANGING, dtype=np.int64) * 1000
+            meter.update(msgspec.structs.replace(changing, time_ns=times))
+            second += 1
+            news = News(0, 0, meter.tick(second * SECOND), SourceState(counters=SourceCounters()))
+            write_frame(told, encode_news(news))
+            moved += 1.0
+            time.sleep(max(0.0, moved - time.monotonic()))
 
-    return engine, pass_second
+    return engine, report
 
 
-def serve_flows(number: int, path: Path, spent: mmap.mmap) -> int:
-    """The process id of a collector with so many flows, which listens at `path`; it says in `spent`
-    how many nanoseconds of CPU the work of seconds has taken it, which no key asked for."""
+def serve_flows(number: int, path: Path) -> int:
+    """The process id of a collector with so many flows, which listens at `path`."""
     listener = listen(path)
-    engine, pass_second = many_flows(number)
+    engine, report = many_flows(number)
     pid = os.fork()
     if pid:
         listener.close()
         return pid
+    order = LiveOrder(
+        meter=0, names=("made",), ring_bytes=0, snap_bulk=0, promiscuous=False, keeping=None,
+        settings=MeterSettings(),
+    )  # fmt: skip
+    meters = LiveMeters([LiveMeterProcess(order, report)])
+    meters.opened(["made"])
+    meters.begin(engine)
     provider = StateProvider(engine, "attach")
     server = FeedServer(provider, listener)
-    moved = time.monotonic()
-    while True:
-        server.poll(0.05)
-        if time.monotonic() - moved >= 1.0:
-            moved += 1.0
-            begun = time.thread_time_ns()
-            pass_second()
-            provider.second(engine.now_ns)
-            before = int.from_bytes(spent[:8], "little")
-            spent[:8] = (before + time.thread_time_ns() - begun).to_bytes(8, "little")
+    meters.on_tick.append(provider.second)
+    collector = Collector(meters, server=server, wait_on=meters.filenos)
+    collector.run()
+    os._exit(0)
 
 
 def run_ns(*pids: int) -> int:
@@ -162,9 +176,9 @@ def run_ns(*pids: int) -> int:
 
 
 def measure_keys(
-    path: Path, served: int, spent: mmap.mmap, number: int, size: tuple[int, int]
+    path: Path, served: int, number: int, size: tuple[int, int]
 ) -> list[tuple[float, float]]:
-    """(seconds, CPU seconds) from key to changed picture."""
+    """(seconds, CPU seconds of collector and screen) from key to changed picture."""
     command = [sys.executable, "-m", "panotui", "attach", str(path), "--no-mouse"]
     out = []
     with Terminal(columns=size[0], rows=size[1], command=command) as terminal:
@@ -189,7 +203,7 @@ def measure_keys(
                 terminal.type("g")  # from the first row, wherever the cursor's has gone
             settle()
             before = heading()
-            used = run_ns(terminal.pid, served) - int.from_bytes(spent[:8], "little")
+            used = run_ns(terminal.pid, served)
             terminal.type(key)
 
             def changed(before: list[str] = before) -> bool:
@@ -200,8 +214,7 @@ def measure_keys(
             except AssertionError:  # a column by which all are equal: the heading stays
                 continue
             if turn >= 5:  # the first ones load what they need
-                now = run_ns(terminal.pid, served) - int.from_bytes(spent[:8], "little")
-                out.append((waited, (now - used) / 1e9))
+                out.append((waited, (run_ns(terminal.pid, served) - used) / 1e9))
         terminal.type("\x03")
         terminal.ended()
     return out
@@ -212,10 +225,9 @@ def flows(number: int) -> None:
     for size in ((80, 24), (200, 60)):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "flows.sock"
-            spent = mmap.mmap(-1, mmap.PAGESIZE)  # shared
-            pid = serve_flows(number, path, spent)
+            pid = serve_flows(number, path)
             try:
-                found = measure_keys(path, pid, spent, number, size)
+                found = measure_keys(path, pid, number, size)
             finally:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
