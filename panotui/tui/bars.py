@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from panotui.model import SECOND
 from panotui.tui.cells import cut_middle, width
-from panotui.tui.glyphs import Glyphs, Role, glyph, look, role
+from panotui.tui.glyphs import Glyphs, Look, Role, glyph, look, role
 from panotui.tui.keys import Key, written
 from panotui.tui.line import Line, Pen, Span
 from panotui.tui.quantities import clock, count, stopwatch
@@ -116,15 +116,20 @@ def _ports(header: Header, glyphs: Glyphs) -> _Part:
     spans: list[Span] = []
     for name, _, state in header.ports[:4]:
         of = look(state)
-        text = f"{cut_middle(name, 8, glyphs.ellipsis)} {glyph(glyphs, of)}{state}"
+        text = f"{cut_middle(name, 8, glyphs.ellipsis)} {_marked(state, of, glyphs)}"
         spans.append((("  " if spans else "") + text, role(of)))
     states = {state for _, _, state in header.ports}
     if len(states) > 1 or len(header.ports) == 1:
         return _Part(spans, 0)
     state = states.pop()
     of = look(state)
-    text = f"{len(header.ports)} ports {glyph(glyphs, of)}{state}"
+    text = f"{len(header.ports)} ports {_marked(state, of, glyphs)}"
     return _Part(spans, 0, short=[(text, role(of))])
+
+
+def _marked(state: str, of: Look, glyphs: Glyphs) -> str:
+    """A state with its glyph; "unknown" needs none."""
+    return state if of == "unknown" else f"{glyph(glyphs, of)}{state}"
 
 
 def _right(

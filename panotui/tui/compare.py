@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from panotui.tui.cells import cut_end, width
 from panotui.tui.page import Page, Scene
 from panotui.tui.quantities import clock, mega, percent
 from panotui.views.frames import Frame
+from panotui.views.identity import endpoint_names
 from panotui.views.subjects import row_key
+
+CHANGE_CELLS = 32  # of a line, for what was and what is
 
 
 def draw(then: Frame, scene: Scene) -> Page:
@@ -20,8 +24,12 @@ def draw(then: Frame, scene: Scene) -> Page:
     )
     page = Page([scene.pen().put(" ").put("COMPARED", "head").put(f"  {times}").line()])
     changes = differences(then, now)
+    longest = max((width(what) for what, _, _ in changes), default=0)
+    cells = min(max(30, longest), scene.width - 3 - CHANGE_CELLS)
     for what, before, after in changes:
-        pen = scene.pen().put("   ").field(what, 30, "strong")
+        if what.startswith(("violation ", "finding ")):  # a sentence
+            what = cut_end(what, cells, scene.glyphs.ellipsis)
+        pen = scene.pen().put("   ").field(what, cells, "strong")
         page.lines.append(pen.put(f" {before} {scene.glyphs.to} {after}").line())
     if not changes:
         page.lines.append(scene.pen().put("   nothing differs").line())
@@ -32,12 +40,13 @@ def draw(then: Frame, scene: Scene) -> Page:
 def differences(then: Frame, now: Frame) -> list[tuple[str, str, str]]:
     """(what, before, after) for each thing whose state or rate differs clearly."""
     out: list[tuple[str, str, str]] = []
+    endpoints = endpoint_names({row_key(e): e for e in (*then.endpoints, *now.endpoints)}.values())
     for kind, before, after in (
         ("port", then.ports, now.ports),
         ("camera", then.cameras, now.cameras),
         ("endpoint", then.endpoints, now.endpoints),
     ):
-        out.extend(_states(kind, before, after))
+        out.extend(_states(kind, before, after, endpoints))
     old = {stream.id: stream for stream in then.streams}
     for stream in now.streams:
         was = old.get(stream.id)
@@ -63,13 +72,13 @@ def _clearly(before: float | None, after: float | None) -> bool:
 
 
 def _states(
-    kind: str, before: Iterable[Any], after: Iterable[Any]
+    kind: str, before: Iterable[Any], after: Iterable[Any], names: Mapping[str, str]
 ) -> Iterable[tuple[str, str, str]]:
     old = {row_key(record): record.state for record in before}
     new = {row_key(record): record.state for record in after}
     for key in [*new, *(k for k in old if k not in new)]:
         if old.get(key) != new.get(key):
-            yield f"{kind} {key}", old.get(key, "absent"), new.get(key, "absent")
+            yield f"{kind} {names.get(key, key)}", old.get(key, "absent"), new.get(key, "absent")
 
 
 def _come_and_gone(
@@ -79,10 +88,10 @@ def _come_and_gone(
     new = {row_key(r): r for r in after if _open(r)}
     for key, record in new.items():
         if key not in old:
-            yield f"{kind} {record.text}"[:60], "absent", "open"
+            yield f"{kind} {record.text}", "absent", "open"
     for key, record in old.items():
         if key not in new:
-            yield f"{kind} {record.text}"[:60], "open", "over"
+            yield f"{kind} {record.text}", "open", "over"
 
 
 def _open(record: Any) -> bool:

@@ -26,6 +26,8 @@ class Place(Struct):
     sort: str | None = None
     reverse: bool = False
     filter: str = ""
+    needs: dict[str, int] = {}  # cells that rows needed so far, by the title of their column
+    needed_for: object = None  # ... with this order, filter and width
 
 
 class Scene(Struct, frozen=True):

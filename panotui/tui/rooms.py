@@ -12,7 +12,8 @@ from msgspec import Struct
 
 BESIDE_WIDTH, WIDE_WIDTH, WIDE_HEIGHT = 110, 160, 36
 STRIPS_WIDTH, STRIPS_HEIGHT = 100, 26  # of the page: 100x30 with header, footer and a notice
-LIST_LEAST = 64
+LIST_LEAST, LIST_WISH = 64, 136  # cells of a list beside a detail
+SIDE_LEAST = 50
 BELOW_LEAST = 10  # least lines of a detail below a list
 UNDER_LEAST = 12  # lines of time strips below a short list
 
@@ -35,8 +36,10 @@ class Rooms(Struct, frozen=True):
 
 
 def side_width(width: int) -> int:
-    """Cells of a detail beside a list, on a screen that is wide enough."""
-    return min(max(45, width * 42 // 100), width - LIST_LEAST - 1)
+    """Cells of a detail beside a list, on a screen that is wide enough: a list with all its columns
+    and whole names comes first."""
+    most = min(width * 42 // 100, width - LIST_WISH - 1)
+    return min(max(SIDE_LEAST, most), width - LIST_LEAST - 1)
 
 
 def under_height(width: int, height: int, list_lines: int) -> int:

@@ -141,7 +141,7 @@ class Session(ScreenState):
 
     def told(self, done: Done, now: float) -> None:
         """A command was answered."""
-        text = done.text or ("done" if done.ok else "refused")
+        text = done.text or ("" if done.ok else "refused")  # what moves in time shows itself
         if done.ok and done.path.endswith(".pcapng"):
             detail = self.shown_detail()
             shown = detail.display_filter if detail is not None else ""

@@ -110,6 +110,7 @@ def draw(
     room -= len(told.lines)
     for found in strips.curves:
         least, most = (3, 20) if found.name == "bit-rate" else (2, 8)
+        most = most if any(found.values) else least  # an empty chart needs no height
         if room >= least and any(v is not None for v in found.values):
             tall = max(least, min(most, room * 3 // 5))
             lines += curve_lines(found, cells, label, tall, wide, glyphs)

@@ -21,11 +21,13 @@ from panotui.views.frames import Frame
 from panotui.views.subjects import row_key
 
 NEED_STEP = 4  # cells
+WHOLE, LATE = 3, 100  # turns: optional columns after `WHOLE` matter less than a whole name
 HEAD_LINES = 2  # the pane's heading and the columns' titles
 
 
 class Column(Struct, frozen=True):
-    """A column of a table; `drop` is its turn to be dropped as the width shrinks (0: never)."""
+    """A column of a table; `drop` is its turn to get room (0: always), so the highest is dropped
+    first as the width shrinks."""
 
     title: str
     width: int
@@ -34,6 +36,7 @@ class Column(Struct, frozen=True):
     most: int = 0  # may grow to this
     right: bool = False
     drop: int = 0
+    whole: int = WHOLE  # its turn to show the whole text of its rows
     biggest_first: bool = False
     by_width: Callable[[Any, Scene, int], str] | None = None  # text that depends on the room
     late: bool = False  # grows only when the others have their full width
@@ -98,21 +101,37 @@ def layout(
 ) -> list[tuple[Column, int]]:
     """The columns that fit, each with its width; one space between them.
 
-    Spare width goes first to columns whose rows need it (`needs`, by title), so that no name is cut
-    while another column is half empty, then up to each column's maximum.
+    Room is given in turns. An optional column gets its width at its `drop`. Any other column gets,
+    at its `whole`, what its rows need more (`needs`, by title): a name all of it or nothing, a
+    sentence as much as there is. So no name is cut while columns that matter less have room. Once
+    an optional column finds no room, those after it get none. What is left goes to columns whose
+    rows need it, then up to each column's maximum.
     """
-    kept = list(columns)
-    while sum(c.width for c in kept) + len(kept) - 1 > width:
-        droppable = [c for c in kept if c.drop]
-        if not droppable:
-            break
-        kept.remove(max(droppable, key=lambda c: c.drop))
-    widths = [c.width for c in kept]
-    spare = width - sum(widths) - (len(kept) - 1)
-    needed = [min(c.most, (needs or {}).get(c.title, 0)) for c in kept]
-    for most in (needed, [c.most for c in kept]):
+    needs = needs or {}
+    widths = {i: c.width for i, c in enumerate(columns) if not c.drop}
+    spare = width - sum(widths.values()) - (len(widths) - 1)
+    turns = [(c.drop, 0, i) for i, c in enumerate(columns) if c.drop]
+    turns += [(LATE if c.late else c.whole, 1, i) for i, c in enumerate(columns) if not c.drop]
+    dropping = False
+    for _, _, i in sorted(turns):
+        column = columns[i]
+        if column.drop:
+            dropping = dropping or column.width + 1 > spare
+            if not dropping:
+                widths[i] = column.width
+                spare -= column.width + 1
+            continue
+        more = min(column.most, needs.get(column.title, 0)) - widths[i]
+        if column.sentence:
+            more = min(more, spare)
+        if 0 < more <= spare:
+            widths[i] += more
+            spare -= more
+    kept = sorted(widths)
+    for most in ({i: min(columns[i].most, needs.get(columns[i].title, 0)) for i in kept},
+                 {i: columns[i].most for i in kept}):  # fmt: skip
         for late in (False, True):
-            growing = [i for i, c in enumerate(kept) if most[i] > widths[i] and c.late is late]
+            growing = [i for i in kept if most[i] > widths[i] and columns[i].late is late]
             while spare > 0 and growing:
                 for i in list(growing):
                     if spare <= 0:
@@ -121,13 +140,15 @@ def layout(
                     spare -= 1
                     if widths[i] >= most[i]:
                         growing.remove(i)
-    return list(zip(kept, widths, strict=True))
+    return [(columns[i], widths[i]) for i in kept]
 
 
 def _needs(columns: Sequence[Column], rows: Sequence[Any], scene: Scene) -> dict[str, int]:
-    """The cells that the rows need in the growing columns, in steps: a row that comes or goes
-    rarely moves the columns."""
-    needs = {}
+    """The cells that the rows need in the growing columns, in steps. Rows that go do not move the
+    columns: what was needed stays, until the user asks for other rows or the size changes."""
+    place = scene.place
+    asked = (scene.width, place.sort, place.reverse, place.filter, scene.port, scene.manner)
+    needs = place.needs if place.needed_for == asked else {}
     for column in columns:
         if not column.title or column.most <= column.width:
             continue
@@ -138,7 +159,9 @@ def _needs(columns: Sequence[Column], rows: Sequence[Any], scene: Scene) -> dict
             for row in rows
         )
         widest = max(map(width_of, texts), default=0)
-        needs[column.title] = -(-widest // NEED_STEP) * NEED_STEP
+        needed = -(-widest // NEED_STEP) * NEED_STEP if widest > column.width else 0
+        needs[column.title] = max(needed, needs.get(column.title, 0))
+    place.needs, place.needed_for = needs, asked
     return needs
 
 

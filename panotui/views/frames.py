@@ -108,6 +108,8 @@ class Strip(msgspec.Struct, frozen=True, kw_only=True):
     key: str  # "port:NAME", "camera:NAME", "endpoint:...", "internet", "us"
     label: str
     cells: str
+    rate_bps: float | None = None  # now, of a port or camera that works
+    word: str = ""  # otherwise: its state or problem
 
 
 class Curve(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Any
 
 from panotui.model import EndpointRecord, EventRecord, FindingRecord
@@ -21,7 +21,7 @@ def endpoint_key(endpoint: EndpointRecord) -> str:
     return f"{endpoint.service}/{endpoint.host}/{endpoint.port}"
 
 
-def endpoint_names(endpoints: Sequence[EndpointRecord]) -> dict[str, str]:
+def endpoint_names(endpoints: Collection[EndpointRecord]) -> dict[str, str]:
     """Names of endpoints by their keys: two of one service are distinguished by the beginning of
     their hosts.
     """

@@ -51,7 +51,7 @@ from panotui.views.order import ROWS_MAX as ORDER_ROWS
 from panotui.views.order import HeldOrders
 from panotui.views.panes import ROWS_MAX, matching, page, window
 from panotui.views.state import State
-from panotui.views.strips import LiveTimes, Times, strips
+from panotui.views.strips import LiveTimes, Times, strips, values_of
 from panotui.views.subjects import BY_NAME, CAMERAS, EVENTS, STREAMS, detail_of
 from panotui.wire.text import printable
 
@@ -182,8 +182,9 @@ class StateProvider:
         if view.hold is not None and not asked.end_s:
             asked = msgspec.structs.replace(asked, end_s=snapshot.time_ns // SECOND)
         return strips(
-            times, asked, snapshot.findings, lambda: self.events(snapshot), snapshot.endpoints
-        )
+            times, asked, snapshot.findings, lambda: self.events(snapshot), snapshot.endpoints,
+            values_of(snapshot),
+        )  # fmt: skip
 
     def header(self, snapshot: Snapshot, *, held: bool = False) -> Header:
         return Header(

@@ -8,7 +8,7 @@ trouble are left out first, and counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -34,13 +34,15 @@ from panotui.state.strips import (
     label,
 )
 from panotui.views.frames import Curve, Moment, Strip, Strips, StripsView
-from panotui.views.identity import endpoint_names, finding_key, sentence_of
+from panotui.views.identity import endpoint_key, endpoint_names, finding_key, sentence_of
+from panotui.views.words import state_word
 
 ROWS_MAX = 60
 ZOOMS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 3 * 3600, 6 * 3600, 86_400)  # s a cell
 AUTO_MOST_S = 60  # a cell that was not requested is not longer than this
 TOLD_MAX = 12  # findings and events of one moment
 _TROUBLE = (Cell.DEAD, Cell.DAMAGED, Cell.MISSED)
+_NOTHING: tuple[float | None, str] = (None, "")
 
 
 class Times(Protocol):
@@ -127,9 +129,10 @@ def strips(
     findings: Sequence[FindingRecord],
     events: Callable[[], Sequence[EventRecord]],
     endpoints: Sequence[EndpointRecord] = (),
+    now: Mapping[str, tuple[float | None, str]] | None = None,
 ) -> Strips:
     """The strips for `asked`; `findings` and `events` describe the moment under the cursor,
-    `endpoints` say what their strips are called."""
+    `endpoints` say what their strips are called, `now` is from `values_of`."""
     columns = max(1, min(asked.columns, 400))
     first_s, last_s = times.span()
     cell_s = asked.cell_s or auto_cell_s(first_s, last_s, columns)
@@ -142,6 +145,7 @@ def strips(
     at_s = asked.at_s and max(start_s, min(asked.at_s, end_s - 1))
     place = (at_s - start_s) // cell_s if at_s else 0
     names = {f"endpoint:{key}": name for key, name in endpoint_names(endpoints).items()}
+    values = now or {}
     return Strips(
         start_s=start_s,
         end_s=end_s,
@@ -152,6 +156,8 @@ def strips(
                 key=key,
                 label=names.get(key) or label(key),
                 cells="".join(str(int(c)) for c in cells[key]),
+                rate_bps=values.get(key, _NOTHING)[0],
+                word=values.get(key, _NOTHING)[1],
             )
             for key in shown
         ),
@@ -160,6 +166,28 @@ def strips(
         curves=times.curves(start_s, cell_s, columns),
         moment=_moment(start_s + place * cell_s, cell_s, findings, events()) if at_s else None,
     )
+
+
+def values_of(snapshot: Snapshot) -> dict[str, tuple[float | None, str]]:
+    """(bits a second, word) of each port, camera and endpoint now, by the key of its strip: the
+    rate of what works, the word for everything else."""
+    out: dict[str, tuple[float | None, str]] = {}
+    for port in snapshot.ports:
+        known = [rate for rate in (port.rate_in_bps, port.rate_out_bps) if rate is not None]
+        up = port.state == "up"
+        out[f"port:{port.name}"] = (sum(known) if up and known else None, "" if up else port.state)
+    rates: dict[str | None, float] = {}
+    for stream in snapshot.streams:
+        if stream.rate_bps is not None:
+            rates[stream.camera] = rates.get(stream.camera, 0.0) + stream.rate_bps
+    for camera in snapshot.cameras:
+        flows = camera.state in ("streaming", "losing") and camera.name in rates
+        refused = camera.state == "refused" and camera.last_status
+        word = str(camera.last_status) if refused else state_word(camera)
+        out[f"camera:{camera.name}"] = (rates[camera.name], "") if flows else (None, word)
+    for endpoint in snapshot.endpoints:
+        out[f"endpoint:{endpoint_key(endpoint)}"] = (None, endpoint.state)
+    return out
 
 
 def auto_cell_s(first_s: int, end_s: int, columns: int) -> int:

@@ -13,7 +13,7 @@ from panotui.runtime.pump import Pump
 from panotui.site.file import load_site
 from panotui.sources import open_file
 from panotui.state.standing import dead_cameras, plays
-from panotui.tui.pages.streams import state_word
+from panotui.views.words import state_word
 from tests.captures import DATA, capture, captures
 from tests.diagnosis.met.run import observed
 from tests.diagnosis.met.truth import SCENES

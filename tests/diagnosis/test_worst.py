@@ -8,7 +8,8 @@ from panotui.commands.summary import summary
 from panotui.diagnosis.worst import with_troubles
 from panotui.model import CameraRecord, FindingRecord, StreamRecord
 from panotui.report.analysis import analysis
-from panotui.tui.pages.streams import look_of, state_word
+from panotui.tui.pages.streams import look_of
+from panotui.views.words import state_word
 from tests.diagnosis.wire import Rtsp, Wire
 
 

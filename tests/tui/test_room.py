@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import msgspec
+import pytest
 
 from panotui.model import SECOND, FreezeRecord
 from panotui.state.strips import Cell
+from panotui.tui import strips
+from panotui.tui.glyphs import UNICODE
 from panotui.tui.strips import asked_columns
 from panotui.tui.table import Column, layout
+from panotui.views.frames import Curve, Strip, Strips
 from tests.tui import frames_builder
 from tests.tui.frames_builder import MadeUpTimes
 from tests.tui.screens import Driven
@@ -134,3 +139,66 @@ def test_a_column_grows_first_where_its_rows_need_it() -> None:
     widths = [cells for _, cells in layout(columns, 31, {"A": 20, "B": 5})]
     assert widths == [23, 7]
     assert [cells for _, cells in layout(columns, 31)] == [15, 15]
+
+
+def column(title: str, cells: int, **given: Any) -> Column:
+    return Column(title, cells, lambda r, s: ("", "plain"), **given)
+
+
+def test_no_name_is_cut_while_a_column_that_matters_less_has_room() -> None:
+    columns = (
+        column("NAME", 10, most=40), column("RATE", 6, drop=1), column("SERVICE", 10, drop=8),
+        column("SEEN", 7, drop=9),
+    )  # fmt: skip
+    wide_enough = {c.title: cells for c, cells in layout(columns, 49, {"NAME": 32})}
+    assert wide_enough == {"NAME": 40, "RATE": 6}  # the name whole, and no room for SERVICE then
+    narrow = {c.title: cells for c, cells in layout(columns, 36, {"NAME": 32})}
+    assert narrow == {"NAME": 17, "RATE": 6, "SERVICE": 10}  # it cannot be whole beside the rate
+    short = {c.title: cells for c, cells in layout(columns, 36, {"NAME": 8})}
+    assert "SERVICE" in short
+    sentence = (column("WHAT", 10, most=40, sentence=True), column("PACKET", 8, drop=4))
+    assert [c.title for c, _ in layout(sentence, 30, {"WHAT": 36})] == ["WHAT"]
+
+
+@pytest.mark.parametrize("pane", ["2", "4"])
+def test_host_names_are_whole_at_200x60(pane: str) -> None:
+    driven = wide().press(pane)
+    rows = [line[2:136] for line in driven.lines()[3:15]]
+    assert any("a1b2c3d4e5f6g7-ats.iot.us-east-1.amazonaws.com" in row for row in rows)
+    assert not any("…" in row for row in rows)
+
+
+def test_columns_do_not_move_when_a_long_name_goes() -> None:
+    driven = wide().press("2")
+    titles = driven.lines()[2]
+    flows = driven.site.flows
+    driven.site.flows = tuple(f for f in flows if len(f.host or "") < 20)
+    assert len(driven.site.flows) < len(flows)
+    driven.fetch()
+    assert driven.lines()[2] == titles
+    driven.press("S")  # other rows are asked for
+    assert driven.lines()[2].replace("▼", "▲") != titles
+
+
+def test_strips_below_any_list_say_what_each_thing_does_now() -> None:
+    driven = wide()
+    at_home = {
+        line.split()[0]: line.split()[-1]
+        for line in driven.lines()
+        if line.startswith((" yard ", " eth0 ", " gate ")) and "█" in line
+    }
+    lines = driven.press("6").lines()
+    for name, said in at_home.items():
+        row = next(line[:136] for line in lines if line.startswith(f" {name} ") and "█" in line)
+        assert row.split()[-1].rstrip("│") == said
+
+
+def test_a_chart_without_a_value_takes_no_height() -> None:
+    lost = Curve(name="lost", values=(0,) * 40)
+    shown = Strips(
+        start_s=0, end_s=40, cell_s=1, first_s=0, curves=(lost,),
+        strips=(Strip(key="us", label="us", cells="2" * 40),),
+    )  # fmt: skip
+    flat = strips.draw(shown, 80, 30, UNICODE, None, {}).lines
+    some = msgspec.structs.replace(shown, curves=(Curve(name="lost", values=(1,) * 40),))
+    assert len(flat) == 5 < len(strips.draw(some, 80, 30, UNICODE, None, {}).lines)

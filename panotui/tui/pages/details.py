@@ -19,6 +19,7 @@ from panotui.tui.page import Item, Page, Scene
 from panotui.tui.pages import answer, charts, findings, overview, passages, streams, violations
 from panotui.tui.quantities import day_clock
 from panotui.views.frames import Detail, Section
+from panotui.views.words import state_word
 
 LABEL = 16  # cells of a line's label
 COLUMN, COLUMNS_MOST = 54, 3  # of sections: least width, largest number
@@ -130,9 +131,9 @@ def _state(detail: Detail, scene: Scene) -> tuple[Look, str]:
     if detail.violation is not None:
         return violations.look_of(detail.violation), violations.state_word(detail.violation)
     if detail.stream is not None:
-        return streams.look_of(detail.stream), streams.state_word(detail.stream)
+        return streams.look_of(detail.stream), state_word(detail.stream)
     if detail.camera is not None:
-        return streams.look_of(detail.camera), streams.state_word(detail.camera)
+        return streams.look_of(detail.camera), state_word(detail.camera)
     if detail.endpoint is not None:
         return look(detail.endpoint.state), detail.endpoint.state
     if detail.flow is not None:

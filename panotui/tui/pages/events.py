@@ -39,8 +39,8 @@ TABLE = Table(
         Column("KIND", 9, lambda e, s: (e.kind, "plain"), "kind"),
         Column("SUBJECT", 12, lambda e, s: (e.subject, "strong"), "subject", most=44, late=True),
         Column("WHAT", 34, lambda e, s: (e.text, "plain"), most=130, sentence=True),
-        Column("PORT", 5, lambda e, s: (e.port or UNKNOWN, "plain"), drop=3),
+        Column("PORT", 5, lambda e, s: (e.port or UNKNOWN, "plain"), drop=5),
         Column("PACKET", 8, lambda e, s: (
-            str(e.packet) if e.packet else UNKNOWN, "plain"), right=True, drop=2),
+            str(e.packet) if e.packet else UNKNOWN, "plain"), right=True, drop=4),
     ),
 )  # fmt: skip

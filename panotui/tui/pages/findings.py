@@ -60,8 +60,8 @@ TABLE = Table(
                "since"),
         Column("SURE", 8, lambda f, s: (f.confidence, "plain"), drop=1),
         Column("WHAT IS WRONG", 40, lambda f, s: (f.text, "plain"), most=90, sentence=True),
-        Column("ABOUT", 12, lambda f, s: (f.subject, "plain"), "subject", most=40, drop=2,
+        Column("ABOUT", 12, lambda f, s: (f.subject, "plain"), "subject", most=40, drop=4,
                late=True),
-        Column("WHAT TO DO", 40, lambda f, s: (f.action, "plain"), most=100, drop=3, sentence=True),
+        Column("WHAT TO DO", 40, lambda f, s: (f.action, "plain"), most=100, drop=5, sentence=True),
     ),
 )  # fmt: skip

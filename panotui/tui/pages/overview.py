@@ -38,9 +38,13 @@ from panotui.tui.pages import endpoints, findings, streams, violations
 from panotui.tui.quantities import count, milliseconds, number, round_trip, since
 from panotui.views.identity import endpoint_names
 from panotui.views.subjects import row_key
+from panotui.views.words import state_word
 
 _PORT_ROLES = {"camera": "cameras", "cloud": "cloud", "both": "both"}
 CELL = 26  # cells per endpoint in the grid
+RATES_CELLS = 20  # of a port's line, both directions
+CAMERA_CELLS = 66  # of a camera's line, its name and curve apart
+CURVE_LEAST = 8
 
 
 class _Unit(Struct, frozen=True):
@@ -142,28 +146,13 @@ def _unit(scene: Scene, key: str, of: Look, copy: str, *pens: Pen, known: bool |
 
 
 def strip_values(scene: Scene) -> dict[str, str]:
-    """The text after each strip: the newest value, or the word for the problem."""
+    """The text after each strip: the newest rate, or the word for the problem."""
     frame = scene.frame
     values: dict[str, str] = {}
-    for port in frame.ports:
-        both = (port.rate_in_bps or 0.0) + (port.rate_out_bps or 0.0)
-        known = port.rate_in_bps is not None or port.rate_out_bps is not None
-        said = f"{scene.mega(both if known else None)} {scene.mega_unit}"
-        said = said if port.state == "up" else port.state
-        values[f"port:{port.name}"] = said
-    rates: dict[str | None, float] = {}
-    for stream in frame.streams:
-        if stream.rate_bps is not None:
-            rates[stream.camera] = rates.get(stream.camera, 0.0) + stream.rate_bps
-    for camera in frame.cameras:
-        flows = camera.state in ("streaming", "losing") and camera.name in rates
-        words = streams.state_word(camera)
-        if camera.state == "refused" and camera.last_status:
-            words = str(camera.last_status)
-        said = f"{scene.mega(rates[camera.name])} {scene.mega_unit}" if flows else words
-        values[f"camera:{camera.name}"] = said
-    for endpoint in frame.endpoints:
-        values[f"endpoint:{row_key(endpoint)}"] = endpoint.state
+    for strip in frame.strips.strips if frame.strips is not None else ():
+        flows = strip.rate_bps is not None or not strip.word
+        rate = f"{scene.mega(strip.rate_bps)} {scene.mega_unit}"
+        values[strip.key] = rate if flows else strip.word
     counts = frame.header.counts
     values["internet"] = f"{counts.endpoints_ok}/{counts.endpoints}" if counts.endpoints else ""
     values["us"] = f"lost {count(frame.header.lost)}"
@@ -185,7 +174,14 @@ def _ports(scene: Scene) -> _Section:
     else:
         ill = [port for port in ports if port.standing != "up"]
         answer = _answer(", ".join(f"{port.name} {port_word(port)}" for port in ill), looks)
-    return _Section("PORTS", answer, [_port(port, scene) for port in ports])
+    addresses = max((width(_address(port)) for port in ports), default=0)
+    neighbours = max((width(port.neighbour or UNKNOWN) for port in ports), default=0)
+    fits = (min(39, max(15, addresses)), neighbours) if scene.width >= 110 else (15, 0)
+    return _Section("PORTS", answer, [_port(port, scene, *fits) for port in ports])
+
+
+def _address(port: PortRecord) -> str:
+    return port.addresses[0] if port.addresses else UNKNOWN
 
 
 def port_word(port: PortRecord) -> str:
@@ -193,7 +189,8 @@ def port_word(port: PortRecord) -> str:
     return port.trouble or port.state if port.state == "up" else port.state
 
 
-def _port(port: PortRecord, scene: Scene) -> _Unit:
+def _port(port: PortRecord, scene: Scene, address: int, neighbour: int) -> _Unit:
+    """One line; `address` and `neighbour` are the cells that all ports need for theirs."""
     of = look(port.standing)
     state = port.state
     if port.state != "up" and port.state_since_ns:
@@ -207,10 +204,10 @@ def _port(port: PortRecord, scene: Scene) -> _Unit:
     pen.field(port.name, 5 if not wide else 8, "strong").put(
         f"{_PORT_ROLES.get(port.role or '', port.role or UNKNOWN):<8.8}"
     )
-    pen.field(state, 13, role(of)).put(" ")
-    pen.field(port.addresses[0] if port.addresses else UNKNOWN, 15 if not wide else 26)
-    if wide:
-        pen.put(" ").field(port.neighbour or UNKNOWN, min(40, scene.width - 100), "dim")
+    pen.field(state, 13, role(of)).put(" ").field(_address(port), address)
+    if neighbour:
+        most = pen.room - 1 - RATES_CELLS - CURVE_LEAST
+        pen.put(" ").field(port.neighbour or UNKNOWN, min(neighbour, most), "dim")
     pen.put(f" {scene.glyphs.inward}{scene.mega(port.rate_in_bps):>5}")
     pen.put(f" {scene.glyphs.outward}{scene.mega(port.rate_out_bps):>5} {scene.mega_unit} ")
     total = [
@@ -255,8 +252,7 @@ def _cameras(scene: Scene) -> _Section:
         answer = _answer(cameras_said(counts), [of for _, _, of in cameras])
     shown = {c.name: scene.manner.named(c.name, c.address) for c, _, _ in cameras}
     longest = max((width(name) for name in shown.values()), default=8)
-    most = 14 if scene.width < 90 else 28 if scene.width < 160 else 44
-    cells = min(max(8, longest), most)
+    cells = min(max(8, longest), max(14, scene.width - CAMERA_CELLS - CURVE_LEAST))
     short = distinct(tuple(shown.values()), cells, scene.glyphs.ellipsis)
     return _Section(
         "CAMERAS", answer, [_camera(*c, short[shown[c[0].name]], cells, scene) for c in cameras]
@@ -282,7 +278,7 @@ def _camera(
         if scene.width >= 110:
             pen.right(f"{camera.address} ", "dim")
         return _unit(scene, key, of, copy, pen)
-    word = streams.state_word(stream)
+    word = state_word(stream)
     pen.put(" ").field(word, 6, role(of))
     pen.put(" ").field(streams.codec(stream.codec), 5)
     pen.field(streams.size(stream), 9)

@@ -17,6 +17,7 @@ from panotui.tui.page import Scene
 from panotui.tui.quantities import milliseconds, number, percent, since
 from panotui.tui.table import Column, Table
 from panotui.views.frames import Frame
+from panotui.views.words import state_word
 
 Row = StreamRecord | CameraRecord
 _NONE: Span = (UNKNOWN, "dim")
@@ -34,41 +35,6 @@ def size(stream: StreamRecord) -> str:
 
 def look_of(row: Row) -> Look:
     return look(row.standing, camera=isinstance(row, CameraRecord))
-
-
-_SHORT_TROUBLES = {
-    "timestamps": "stamps", "frozen-picture": "still", "camera-drop": "drops", "bitrate": "heavy",
-    "camera-phones-home": "leaks",
-}  # fmt: skip
-
-
-def trouble_word(finding: str | None) -> str:
-    """`gop` for stream-gop: the problem of a stream that continues."""
-    word = (finding or "trouble").removeprefix("stream-")
-    return _SHORT_TROUBLES.get(word, word)
-
-
-def _odd_word(stream: StreamRecord) -> str | None:
-    """How a working stream differs from the one that its session announced."""
-    if stream.stray:
-        return "stray"
-    if stream.undeclared:
-        return "extra"
-    return "catch-up" if stream.catching_up else None
-
-
-def state_word(row: Row) -> str:
-    """`ok` (or `stray`, `extra`, `catch-up`) for a working stream, a word for the problem if there
-    is a finding, else its state.
-    """
-    if isinstance(row, StreamRecord):
-        if row.standing == "streaming":
-            return _odd_word(row) or "ok"
-        return trouble_word(row.trouble) if row.state == "streaming" else row.state
-    status = f" {row.last_status}" if row.state == "refused" and row.last_status else ""
-    if row.standing != row.state:
-        return trouble_word(row.trouble)
-    return f"{row.state}{status}"
 
 
 _SHORT_STATES = {"unreachable": "no reply", "connecting": "connect"}
@@ -203,7 +169,8 @@ TABLE = Table(
             r, doubted(r, milliseconds(jitter_ms(r))) if isinstance(r, StreamRecord) else UNKNOWN),
             "jitter",
             right=True, drop=2, biggest_first=True),
-        Column("STATE", 8, lambda r, s: ("", role(look_of(r))), "state", most=12, by_width=_state),
+        Column("STATE", 8, lambda r, s: ("", role(look_of(r))), "state", most=12, by_width=_state,
+               late=True),
         Column("BY", 3, lambda r, s: _if_stream(r, getattr(r, "transport", UNKNOWN)), drop=6),
         Column("GOP s", 5, lambda r, s: _if_stream(r, number(getattr(r, "gop_s", None), 1)),
                right=True, drop=8),
