@@ -152,7 +152,7 @@ def test_no_name_is_cut_while_a_column_that_matters_less_has_room() -> None:
     )  # fmt: skip
     wide_enough = {c.title: cells for c, cells in layout(columns, 49, {"NAME": 32})}
     assert wide_enough == {"NAME": 40, "RATE": 6}  # the name whole, and no room for SERVICE then
-    narrow = {c.title: cells for c, cells in layout(columns, 36, {"NAME": 32})}
+    narrow = {c.title: cells for c, cells in layout(columns, 35, {"NAME": 32})}
     assert narrow == {"NAME": 17, "RATE": 6, "SERVICE": 10}  # it cannot be whole beside the rate
     short = {c.title: cells for c, cells in layout(columns, 36, {"NAME": 8})}
     assert "SERVICE" in short
