@@ -75,7 +75,8 @@ def _flowing(scene: Scene) -> Verdict | None:
     flowing = [
         s
         for s in scene.streams
-        if scene.now_ns - max(s.row.last_ns, s.seen_ns) <= LIMITS.media_recent_ns
+        if scene.now_ns - max(s.row.last_ns, s.seen_ns)
+        <= max(LIMITS.media_recent_ns, s.patience_ns)
         and id(s) not in elsewhere
         and not _torn_down(scene.camera, s)
     ]

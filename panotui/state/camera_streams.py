@@ -9,10 +9,8 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from panotui.model import SECOND
 from panotui.state.camera import Camera
 from panotui.state.camera_session import Session
-from panotui.state.streams import LIMITS as STREAM_LIMITS
 from panotui.state.streams import StreamState, media_of
 
 LABEL_MAX = 40
@@ -63,7 +61,7 @@ def let_go(camera: Camera, stream: StreamState, session: Session | None) -> bool
         return _plays_anew(camera, None, stream.dst, stream.url, last_ns)
     if session.let_go_ns or session.torn_down_ns:
         return True
-    if session.ended and session.ended_ns - last_ns <= STREAM_LIMITS.frozen_s * SECOND:
+    if session.ended and session.ended_ns - last_ns <= stream.patience_ns:
         return True  # it ended with its connection
     return _plays_anew(camera, session, session.client, session.url, last_ns)
 

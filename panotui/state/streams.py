@@ -230,6 +230,18 @@ class StreamState(Struct):
             self.fps_learnt = rate
 
     @property
+    def patience_ns(self) -> int:
+        """How long it is usually silent at most: some time between two pictures."""
+        nominal = self.row.fps_nominal
+        if not (math.isfinite(nominal) and nominal > 0):
+            nominal = self.fps_expected or 0.0
+        if nominal > 0:
+            interval = 1 / nominal
+        else:
+            interval = LIMITS.unknown_interval_s if media_of(self.codec) == "video" else 0.0
+        return int(max(LIMITS.frozen_s, LIMITS.intervals * interval) * SECOND)
+
+    @property
     def fps_wanted(self) -> float | None:
         """The declared frame rate, otherwise the learnt one."""
         return self.fps_expected or self.fps_learnt
@@ -479,12 +491,7 @@ class StreamBook:
             return "paused", state.paused_ns or now_ns
         if media_of(state.codec) in _SPARSE:
             return "streaming", row.first_ns
-        nominal = row.fps_nominal
-        if math.isfinite(nominal) and nominal > 0:
-            interval = 1 / nominal
-        else:
-            interval = LIMITS.unknown_interval_s if media_of(state.codec) == "video" else 0.0
-        if now_ns - seen > max(LIMITS.frozen_s, LIMITS.intervals * interval) * SECOND:
+        if now_ns - seen > state.patience_ns:
             return "frozen", seen
         if row.frozen_picture_s > LIMITS.frozen_s:
             return "frozen", now_ns - int(row.frozen_picture_s * SECOND)
@@ -637,7 +644,7 @@ def _superseded(state: StreamState, beside: list[StreamState], now_ns: int) -> b
     left over from an older session on the same port. Two SSRCs that alternate are two streams.
     """
     last = state.row.last_ns
-    if now_ns - last <= LIMITS.frozen_s * SECOND:
+    if now_ns - last <= state.patience_ns:
         newest = max(beside, key=lambda s: s.row.last_ns)
         return newest is not state and newest.row.first_ns > last
     kind = media_of(state.codec)

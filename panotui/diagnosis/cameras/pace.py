@@ -85,7 +85,7 @@ def slow(watched: Watched) -> Iterable[Observation]:
         or fps >= LIMITS.fps_share * wanted
     ):
         return
-    if now - row.last_ns >= STREAM_LIMITS.frozen_s * SECOND:
+    if now - row.last_ns >= stream.patience_ns:
         return
     if any(now - f.start_ns - int(f.seconds * SECOND) < LIMITS.calm_ns for f in stream.freezes):
         return

@@ -17,7 +17,6 @@ from panotui.model import SECOND, EvidenceRecord, Severity
 from panotui.state.camera import Camera
 from panotui.state.camera_session import Session
 from panotui.state.connects import recent
-from panotui.state.streams import LIMITS as STREAM_LIMITS
 from panotui.state.streams import StreamState
 
 # A camera ends a session when its timeout is over, never before, and some check only now and then.
@@ -76,10 +75,10 @@ def _stop_of(camera: Camera, session: Session, facts: Facts) -> _Stop | None:
     media = _media_of(camera, session, facts)
     if not media or any(s.paused for s in media):
         return None
-    last = max(media, key=lambda s: s.row.last_ns).row
+    stream = max(media, key=lambda s: s.row.last_ns)
+    last = stream.row
     over = min(t for t in (session.let_go_ns, session.ended_ns, facts.now_ns) if t)
-    interval = 3 / last.fps_nominal if last.fps_nominal > 0 else 0.0
-    if over - last.last_ns <= max(STREAM_LIMITS.frozen_s, interval) * SECOND:
+    if over - last.last_ns <= stream.patience_ns:
         return None
     seen = evidence(last.last_ns, last.last_packet, "last RTP packet")
     return _Stop(last.last_ns, seen, False)

@@ -9,7 +9,6 @@ from panotui.diagnosis.cameras.stream_events import Watched
 from panotui.diagnosis.facts import Observation, evidence
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, FreezeRecord
-from panotui.state.streams import LIMITS as STREAM_LIMITS
 
 LIMITS = thresholds().cameras.shape
 
@@ -25,7 +24,7 @@ def key_frames(watched: Watched) -> Iterable[Observation]:
     since = (now - came_ns) / SECOND if keyframe else 0.0
     age = watched.age_s
     long = gop if math.isfinite(gop) and gop > LIMITS.gop_s else 0.0
-    if keyframe and now - row.last_ns < STREAM_LIMITS.frozen_s * SECOND and not _is_poor(watched):
+    if keyframe and now - row.last_ns < watched.stream.patience_ns and not _is_poor(watched):
         long = max(long, since if since > LIMITS.gop_s else 0.0)
     elif (
         not keyframe

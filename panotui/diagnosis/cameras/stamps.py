@@ -12,7 +12,6 @@ from panotui.diagnosis.facts import Observation, evidence
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND
 from panotui.state.connects import recent
-from panotui.state.streams import LIMITS as STREAM_LIMITS
 
 LIMITS = thresholds().cameras.stamps
 STREAMS_MAX = 2048
@@ -41,7 +40,7 @@ class StampClocks:
             not off
             or quiet
             or (row.catching_up and row.stamp_rate < LIMITS.backlog_rate)
-            or now - row.last_ns > STREAM_LIMITS.frozen_s * SECOND
+            or now - row.last_ns > stream.patience_ns
         ):
             self._since.pop(stream.key, None)
             return False
