@@ -40,6 +40,7 @@ from panotui.wire import (
     x509,
 )
 from panotui.wire.origin import Malformed, Origin
+from panotui.wire.websocket import find_rtsp
 from tests.captures import capture
 from tests.meter.tls_in_memory import handshake
 
@@ -70,6 +71,7 @@ def _mdns(data: bytes) -> object:
 def _banner(data: bytes) -> object:
     app = banner.recognise(data, 21, False)
     banner.holds_interleaved(data)
+    find_rtsp(data, media_only=True)
     if app in ("ssh", "telnet", "ftp", "smtp", "smb", "rdp"):
         return banner.parse(app, data, HERE, True)
     return None

@@ -16,6 +16,7 @@ from panotui.wire import banner, dns, http, mqtt, tls
 from panotui.wire.addresses import ip_text
 from panotui.wire.inorder import InOrder
 from panotui.wire.origin import Malformed, Origin
+from panotui.wire.websocket import find_rtsp
 
 FLIGHT_BYTES = 65_536
 TLS_PORTS = frozenset((443, 853, 8443, 8883))
@@ -244,7 +245,7 @@ class Opening:
         name = DNS_PORTS.get(server_port) or DNS_PORTS.get(client_port)
         if name is not None and _is_dns(data):
             return name
-        if banner.holds_interleaved(data):
+        if banner.holds_interleaved(data) or find_rtsp(data, media_only=True) >= 0:
             return "rtsp"
         if not self._start and not self._rtsp_ports.isdisjoint((client_port, server_port)):
             return "rtsp"

@@ -27,6 +27,7 @@ from panotui.wire.rtsp import (
     parse_http_refusal,
     starts_message,
 )
+from panotui.wire.websocket import HEAD_BYTES, find_rtsp
 
 HELD_BYTES_MAX = 131_072  # waiting behind a hole
 HELD_NS_MAX = 3_000_000_000
@@ -62,41 +63,12 @@ class Direction:
     """
 
     __slots__ = (
-        "_body_head",
-        "_buffer",
-        "_candidates",
-        "_channel",
-        "_depth",
-        "_floor",
-        "_head_end",
-        "_held_bytes",
-        "_hole_acked_ns",
-        "_inner",
-        "_is_first",
-        "_length",
-        "_marks",
-        "_messages",
-        "_mode",
-        "_muted_ns",
-        "_need",
-        "_next",
-        "_open",
-        "_parts",
-        "_scanned",
-        "_second",
-        "_tries",
-        "_wrapping",
-        "carriers",
-        "cookie",
-        "epoch",
-        "frames",
-        "held",
-        "on_channel",
-        "on_message",
-        "on_tunnel",
-        "resyncs",
-        "snapped",
-    )
+        "_body_head", "_buffer", "_candidates", "_channel", "_depth", "_floor", "_head_end",
+        "_held_bytes", "_hole_acked_ns", "_inner", "_is_first", "_length", "_marks",
+        "_messages", "_mode", "_muted_ns", "_need", "_next", "_open", "_parts", "_scanned",
+        "_second", "_tries", "_wrapping", "carriers", "cookie", "epoch", "frames", "held",
+        "on_channel", "on_message", "on_tunnel", "resyncs", "snapped",
+    )  # fmt: skip
 
     def __init__(
         self, frames: Frames, on_message: MessageHandler, on_channel: Callable[[int], int]
@@ -639,6 +611,18 @@ class Direction:
             return
         self._inner._consume(memoryview(said), 0, len(said), False, time_ns, number)
 
+    def _enter_socket(self, start: int) -> bool:
+        """Go on with a WebSocket that was opened before the capture, if one is certain."""
+        at = find_rtsp(self._buffer, start, media_only=True)
+        if at < 0:
+            return False
+        _, time_ns, number = self._marks[-1]
+        raw = bytes(self._buffer[at:])
+        self._lose()
+        self._mode, self._wrapping = _TUNNEL, WebSocket()
+        self._unwrap(raw, time_ns, number)
+        return True
+
     # ------------------------------------------------------------ resynchronising
 
     def _find_boundary(self) -> None:
@@ -649,6 +633,9 @@ class Direction:
         """
         buffer = self._buffer
         size = len(buffer)
+        searched = max(self._floor, self._scanned - HEAD_BYTES)
+        if self._wrapping is None and self._enter_socket(searched):
+            return
         # All boundaries contain these words: without a new one, there is nothing to find.
         news = bytes(buffer[max(self._floor, self._scanned - _WORDS_OVERLAP) :])
         place = -1

@@ -15,12 +15,9 @@ from typing import Protocol
 
 import numpy as np
 
+from panotui.wire.websocket import HEAD_BYTES, find_rtsp
+
 _HEADS_MAX = 16  # WebSocket frames per TCP segment; those of media are as large as one
-# A WebSocket frame that holds one `$` frame, or begins an RTSP message, from its first byte.
-_LIKELY = re.compile(
-    rb"\x82(?:([\x04-\x7d])|\x7e(..))(?:\$[\x00-\x1f](..)|RTSP/1\.|[A-Z]{4,13} rtsp)", re.DOTALL
-)
-_LIKELY_BYTES = 24
 
 
 class Wrapping(Protocol):
@@ -110,13 +107,11 @@ class WebSocket:
         searched = self._searched
         assert searched is not None
         searched += raw
-        for likely in _LIKELY.finditer(searched):
-            short, long, inner = likely.groups()
-            size = short[0] if short else int.from_bytes(long, "big")
-            if inner is None or size == 4 + int.from_bytes(inner, "big"):
-                self._searched = None
-                return bytes(searched[likely.start() :])
-        del searched[:-_LIKELY_BYTES]
+        at = find_rtsp(searched)
+        if at >= 0:
+            self._searched = None
+            return bytes(searched[at:])
+        del searched[:-HEAD_BYTES]
         return b""
 
     def _begin(self) -> bool:

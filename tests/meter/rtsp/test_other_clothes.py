@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from panotui.meter.rtsp.interleaved import MESSAGES_PER_SECOND
 from panotui.wire.rtsp import BODY_MAX
+from panotui.wire.websocket import find_rtsp
 from tests.meter.rtsp.test_interleaved import Heard, frame
 
 SDP = (
@@ -23,9 +24,10 @@ SET_UP = b"RTSP/1.0 200 OK\r\nCSeq: 3\r\nSession: 1\r\n\r\n"
 CUTS = st.lists(st.integers(0, 1 << 12), max_size=12)
 
 
-def hear(stream: bytes, cuts: list[int]) -> Heard:
+def hear(stream: bytes, cuts: list[int], begun: bool = False) -> Heard:
     heard = Heard()
-    heard.direction.begin(0xFFFFFF00)
+    if not begun:
+        heard.direction.begin(0xFFFFFF00)
     edges = [0, *sorted({c % len(stream) for c in cuts} - {0}), len(stream)]
     for a, b in itertools.pairwise(edges):
         heard.segment(a, stream[a:b], a)
@@ -109,6 +111,26 @@ def test_rtsp_in_a_websocket_is_read(cuts: list[int], client: bool, seed: int) -
     heard = hear(stream, cuts)
     assert [text.cseq for text, _ in heard.texts] == [3]
     assert heard.sequences() == list(range(9))
+
+
+@settings(max_examples=60, deadline=None)
+@given(CUTS, st.booleans(), st.integers(0, 1500))
+def test_websocket_that_was_opened_before_is_recognised_by_its_frames(
+    cuts: list[int], client: bool, missed: int
+) -> None:
+    stream = b"".join(masked(frame(i, 400), mask=client) for i in range(20)) + masked(
+        SET_UP, mask=client
+    )
+    heard = hear(stream[missed:], cuts, begun=True)
+    first = -(-missed // len(masked(frame(0, 400), mask=client)))
+    assert heard.sequences() == list(range(first, 20))
+    assert [text.cseq for text, _ in heard.texts] == [3]
+
+
+def test_random_bytes_are_no_websocket() -> None:
+    chance = random.Random(5)
+    noise = chance.randbytes(400_000)
+    assert find_rtsp(noise, media_only=True) == -1
 
 
 def test_body_that_is_too_long_to_keep_is_passed_over() -> None:
