@@ -56,6 +56,12 @@ class CameraSealed(Table, frozen=True):
     still_ns: Nanoseconds
 
 
+class CameraMedia(Table, frozen=True):
+    """Of `diagnosis.cameras.unread`."""
+
+    unread_packets: Count
+
+
 class CameraMulticast(Table, frozen=True):
     """Of `diagnosis.cameras.multicast`."""
 
@@ -81,6 +87,7 @@ class CameraPace(Table, frozen=True):
     started_ns: Nanoseconds
     calm_ns: Nanoseconds
     measured_s: WholeSeconds
+    forgotten_frames: Count
     agree_share: Share
 
 
@@ -181,6 +188,7 @@ class Cameras(Table, frozen=True):
     fate: CameraFate
     freezes: CameraFreezes
     loss: CameraLoss
+    media: CameraMedia
     multicast: CameraMulticast
     offers: CameraOffers
     pace: CameraPace

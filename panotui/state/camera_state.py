@@ -237,7 +237,7 @@ def _playing(scene: Scene) -> Verdict | None:
         return None
     latest = max(playing, key=lambda s: s.play_ns)
     if scene.now_ns - max(latest.play_ns, scene.unseen_until_ns) > LIMITS.media_awaited_ns:
-        return "silent", "PLAY was answered, but no media arrives", latest.play_ns
+        return "silent", "PLAY was answered, but no picture arrives", latest.play_ns
     return "connecting", "waiting for the first media packet", latest.play_ns
 
 
@@ -273,7 +273,7 @@ def _past(scene: Scene) -> Verdict | None:
     if camera.sessions:
         last = next(reversed(camera.sessions.values()))
         if last.play_ns:
-            return "silent", "PLAY was answered, but no media arrived", last.play_ns
+            return "silent", "PLAY was answered, but no picture arrived", last.play_ns
         return "silent", f"the session was {last.ending}", last.ended_ns
     if camera.sealed_ns:
         return "silent", "no more comes through its RTSPS connection", camera.sealed_ns

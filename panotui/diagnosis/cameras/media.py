@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from panotui.diagnosis.cameras.unread import unread
 from panotui.diagnosis.cameras.words import about, reader_name, subject_of
 from panotui.diagnosis.facts import LIMITS as COMMON_LIMITS
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
@@ -209,6 +210,9 @@ def _nothing(camera: Camera, streams: list[StreamState], facts: Facts) -> list[O
         ]  # fmt: skip
         if later and any(toward(s, streams) or _bound(s, streams) for s in later):
             continue
+        strange = unread(camera, session, facts)
+        if strange is not None:
+            return [strange]
         tcp = any(s.transport == "tcp" for s in camera.sessions.values()) and bool(streams)
         ports = ports_text(wanted[0].asked or wanted[0].answered)
         return [_blocked(camera, session, ports, ", while TCP works" if tcp else "", end)]

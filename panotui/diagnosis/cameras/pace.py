@@ -20,7 +20,9 @@ def uneven(watched: Watched) -> Iterable[Observation]:
     """
     stream, row, now = watched.stream, watched.stream.row, watched.facts.now_ns
     last = now // SECOND
-    recent_s = [stream.seconds[s] for s in range(last - LIMITS.over_s, last) if s in stream.seconds]
+    calm = _calm_since(watched) // SECOND + 1
+    span = range(max(last - LIMITS.over_s, calm), last)
+    recent_s = [stream.seconds[s] for s in span if s in stream.seconds]
     if not row.clock_rate or len(recent_s) < LIMITS.measured_s:
         return
     jitters = sorted(s.frame_jitter_ms for s in recent_s)
@@ -44,6 +46,18 @@ def uneven(watched: Watched) -> Iterable[Observation]:
             (evidence(now, row.last_packet, f"measured over the last {LIMITS.over_s} s"),),
             **watched.base,
         )  # fmt: skip
+
+
+def _calm_since(watched: Watched) -> int:
+    """Since when the filter of RFC 3550 has forgotten the newest freeze, which alone is reported:
+    each frame takes away a sixteenth.
+    """
+    stream = watched.stream
+    fps = stream.row.fps_nominal
+    if not stream.freezes or not (math.isfinite(fps) and fps > 0):
+        return 0
+    last = stream.freezes[-1]
+    return last.start_ns + int((last.seconds + LIMITS.forgotten_frames / fps) * SECOND)
 
 
 def fast(watched: Watched) -> Iterable[Observation]:
