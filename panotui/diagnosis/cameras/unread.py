@@ -14,9 +14,9 @@ from panotui.model.flow_rows import FlowRow
 from panotui.model.quantities import counted
 from panotui.state.camera import Camera
 from panotui.state.camera_session import Session
+from panotui.wire.protocols import UDP
 
 LIMITS = thresholds().cameras.media
-_UDP = 17
 
 
 def unread(camera: Camera, session: Session, facts: Facts) -> Observation | None:
@@ -56,7 +56,7 @@ def _sent(row: FlowRow, port: int) -> int:
 
 def _flows(camera: str, client: str, port: int, facts: Facts) -> list[FlowRow]:
     rows, live = facts.flows.rows, facts.flows.live
-    some = np.flatnonzero(live & (rows.column("protocol") == _UDP))
+    some = np.flatnonzero(live & (rows.column("protocol") == UDP))
     here = (rows.column("dport")[some] == port) | (rows.column("sport")[some] == port)
     some = some[here]
     ways = _is(rows.column("src")[some], camera) & _is(rows.column("dst")[some], client)
