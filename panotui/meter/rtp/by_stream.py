@@ -1,8 +1,7 @@
 """Grouped arrays: rows sorted by a key, processed as one array with segment operations.
 
 In: a grouped key column (equal keys are neighbours). Out: the starts of segments, the previous
-row's value within a segment, running extremes, and the first-order filter of RFC 3550's jitter,
-each without a Python step per row.
+row's value within a segment, and running extremes, each without a Python step per row.
 """
 
 from __future__ import annotations
@@ -12,15 +11,13 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from panotui.model import F64, I64, Bool
+from panotui.model import I64, Bool
 from panotui.model.arrays import lengths
 
 _Number = TypeVar("_Number", bound=np.generic)
 
 # Larger than any difference between values of one segment; see `running_max`.
 _APART = 1 << 44
-_DECAY = 15 / 16  # RFC 3550 6.4.1
-_BLOCK_MAX = 512
 
 
 class Segments:
@@ -92,48 +89,6 @@ class Segments:
         lift = self.index * _APART + high
         result: I64 = np.minimum.accumulate(values - lift) + lift
         return result
-
-
-def smooth(values: F64, segments: Segments, before: F64) -> F64:
-    """(n,) J += (x - J) / 16 over each segment, starting from `before` (RFC 3550 6.4.1).
-
-    Rows are arranged in blocks; within one, J_k = a^(k+1) J + (1/16) sum a^(k-i) x_i is a scaled
-    cumulative sum (all terms are positive, so nothing cancels); the blocks of a segment are
-    chained.
-    """
-    count = len(segments.starts)
-    block = 8
-    while block < _BLOCK_MAX and block * count < 2 * segments.n:
-        block *= 2
-    blocks = -(-segments.counts // block)
-    first = np.cumsum(blocks) - blocks
-    total = int(blocks.sum())
-    at = (first * block - segments.starts)[segments.index] + np.arange(segments.n)
-    table = np.zeros((total, block))
-    table.reshape(-1)[at] = values
-    power = _DECAY ** np.arange(block)
-    table *= 1 / power
-    np.cumsum(table, axis=1, out=table)
-    table *= power / 16
-    carry = np.empty(total)
-    level = np.array(before, np.float64)
-    whole = _DECAY**block
-    most = int(blocks.max())
-    if count == 1:
-        tail = table[:, -1].tolist()
-        j = float(level[0])
-        for k in range(most):
-            carry[k] = j
-            j = tail[k] + whole * j
-    else:
-        for k in range(most):
-            live = np.flatnonzero(blocks > k)
-            rows = first[live] + k
-            carry[rows] = level[live]
-            level[live] = table[rows, -1] + whole * level[live]
-    table += carry[:, None] * (power * _DECAY)
-    result: F64 = table.reshape(-1)[at]
-    return result
 
 
 def pick(mask: Bool, key: I64) -> tuple[I64, Segments | None]:

@@ -7,14 +7,22 @@ computes the deviation of packets in order of arrival, `frame_timing` that of fr
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from msgspec import Struct
 
-from panotui.meter.rtp.by_stream import Segments, smooth
+from panotui.meter.rtp.by_stream import Segments
 from panotui.meter.rtp.clock import JUMP_S, deviation, is_jump
 from panotui.meter.rtp.records import Grouped
 from panotui.meter.rtp.sequence import Sequence
 from panotui.model import F64, I64, Bool, Rows
+
+_DECAY = 15 / 16  # RFC 3550 6.4.1
+_BLOCK = 128  # rows
+_POWERS = _DECAY ** np.arange(_BLOCK)
+_UNSCALE, _SCALE, _CARRIED = 1 / _POWERS, _POWERS / 16, _POWERS * _DECAY
+_FEW = 16  # streams whose blocks are chained one by one
 
 
 class Smoothed(Struct):
@@ -35,43 +43,152 @@ class Smoothed(Struct):
         return out
 
 
+class _Run(Struct):
+    """The filter over the rows of s segments, and its state behind them."""
+
+    values: F64  # (n,)
+    level: F64  # (s,) where the open block begins
+    scaled: F64  # (s,) of its deviations so far
+    summed: F64  # (s,) of its values so far
+    whole: F64  # (s,) sum of the values of all blocks before
+
+
 class Jitter:
-    """The filter's state, one per stream."""
+    """The filter's state, one per stream.
+
+    A stream's rows are filtered in blocks that begin at each 128th of them, however the rows are
+    cut: so neither values nor sums depend on that, to the last digit.
+    """
 
     def __init__(self, capacity: int) -> None:
-        self._state: F64 = np.zeros((capacity, 4))  # present value, sum, count, largest; ticks
+        self._now: F64 = np.zeros(capacity)  # ticks, as all of these
+        self._most: F64 = np.zeros(capacity)
+        self._count: I64 = np.zeros(capacity, np.int64)
+        # (see `_Run`)
+        self._level: F64 = np.zeros(capacity)
+        self._scaled: F64 = np.zeros(capacity)
+        self._summed: F64 = np.zeros(capacity)
+        self._whole: F64 = np.zeros(capacity)
 
     def forget(self, stream: int) -> None:
-        self._state[stream] = 0
+        self._count[stream] = 0
+        for table in (
+            self._now, self._most, self._level, self._scaled, self._summed, self._whole,
+        ):  # fmt: skip
+            table[stream] = 0
 
     def fold(self, off: F64, valid: Bool | None, segments: Segments) -> Smoothed:
         """Run the filter over the deviations (n,) of rows that are `valid` (None: all)."""
-        state = self._state
         if valid is None or valid.all():
             rows, part = None, segments
-            values = smooth(off, part, state[part.ids, 0])
         else:
             rows = np.flatnonzero(valid)
             if not len(rows):
                 return Smoothed(np.zeros(0), rows)
-            part = Segments(segments.ids[segments.index[rows]])
-            values = smooth(off[rows], part, state[part.ids, 0])
-        ids = part.ids
-        state[ids, 0] = values[part.ends]
-        state[ids, 1] += np.add.reduceat(values, part.starts)
-        state[ids, 2] += part.counts
-        state[ids, 3] = np.maximum(state[ids, 3], np.maximum.reduceat(values, part.starts))
+            off, part = off[rows], Segments(segments.ids[segments.index[rows]])
+        run = self._run(off, part)
+        ids, values = part.ids, run.values
+        self._now[ids] = values[part.ends]
+        self._most[ids] = np.maximum(self._most[ids], np.maximum.reduceat(values, part.starts))
+        self._count[ids] += part.counts
+        self._level[ids], self._scaled[ids] = run.level, run.scaled
+        self._summed[ids], self._whole[ids] = run.summed, run.whole
         return Smoothed(values, rows)
+
+    def ahead(self, off: F64, segments: Segments) -> F64:
+        """(n,) its value after each of these deviations, all of which count."""
+        return self._run(off, segments).values
+
+    def _run(self, off: F64, part: Segments) -> _Run:
+        """J += (x - J) / 16 over each segment (RFC 3550 6.4.1).
+
+        Within a block, J_k = a^(k+1) J + (1/16) sum a^(k-i) x_i is a scaled cumulative sum (all
+        terms are positive, so nothing cancels); the blocks of a segment are chained.
+        """
+        ids = part.ids
+        before = self._count[ids] % _BLOCK
+        blocks = (before + part.counts - 1) // _BLOCK + 1
+        first = np.cumsum(blocks) - blocks
+        last, end = first + blocks - 1, (before + part.counts - 1) % _BLOCK
+        at = (first * _BLOCK + before - part.starts)[part.index] + np.arange(part.n)
+        # What the open block has so far stands before its first row here.
+        open_ = np.flatnonzero(before)
+        behind = first[open_], before[open_] - 1
+        table = np.zeros((int(blocks.sum()), _BLOCK))
+        table.reshape(-1)[at] = off
+        table *= _UNSCALE
+        table[behind] = self._scaled[ids[open_]]
+        np.cumsum(table, axis=1, out=table)
+        scaled = table[last, end]
+        table *= _SCALE
+        carry = _chain(table[:, -1], blocks, self._level[ids])
+        table += carry[:, None] * _CARRIED
+        values: F64 = table.reshape(-1)[at]
+        table[:] = 0
+        table.reshape(-1)[at] = values
+        table[behind] = self._summed[ids[open_]]
+        sums = np.cumsum(table, axis=1)[:, -1]
+        full = end == _BLOCK - 1
+        closed = sums.copy()
+        closed[last[~full]] = 0
+        return _Run(
+            values,
+            np.where(full, values[part.ends], carry[last]),
+            np.where(full, 0, scaled),
+            np.where(full, 0, sums[last]),
+            _added(closed, blocks, self._whole[ids]),
+        )
 
     def write(self, out: Rows, streams: I64, name: str) -> None:
         """Fill `{name}_ms`, `{name}_mean_ms` and `{name}_max_ms` of the streams' rows."""
-        now, total, count, most = self._state[streams].T
+        now, most, count = self._now[streams], self._most[streams], self._count[streams]
+        total = self._whole[streams] + self._summed[streams]
         known = count > 0
         with np.errstate(divide="ignore", invalid="ignore"):
             to_ms = np.where(out["clock_rate"] > 0, 1000 / out["clock_rate"], np.nan)
             out[f"{name}_ms"] = np.where(known, now * to_ms, np.nan)
             out[f"{name}_mean_ms"] = np.where(known, total / count * to_ms, np.nan)
             out[f"{name}_max_ms"] = np.where(known, most * to_ms, np.nan)
+
+
+def _chain(tails: F64, blocks: I64, level: F64) -> F64:
+    """(b,) the filter's value before each of the blocks of s segments.
+
+    `tails` (b,) are the blocks' own shares of the value at their ends, `blocks` (s,) their numbers,
+    `level` (s,) the values before the first ones.
+    """
+    whole = float(_CARRIED[-1])
+    if len(blocks) <= _FEW:
+        out: list[float] = []
+        rest = iter(tails.tolist())
+        for count, j in zip(blocks.tolist(), level.tolist(), strict=True):
+            for tail in itertools.islice(rest, count):
+                out.append(j)
+                j = tail + j * whole
+        return np.array(out)
+    shares = _side_by_side(tails, blocks, 0)
+    carry = np.empty_like(shares)
+    for k in range(shares.shape[1]):
+        carry[:, k] = level
+        level = shares[:, k] + level * whole
+    return carry[np.arange(shares.shape[1]) < blocks[:, None]]
+
+
+def _added(sums: F64, blocks: I64, before: F64) -> F64:
+    """(s,) `before` and the sums (b,) of each segment's blocks, added one after the other."""
+    if len(sums) == len(blocks):
+        return before + sums
+    shares = _side_by_side(sums, blocks, 1)
+    shares[:, 0] = before
+    result: F64 = np.cumsum(shares, axis=1)[:, -1]
+    return result
+
+
+def _side_by_side(values: F64, blocks: I64, indent: int) -> F64:
+    """(s, indent + most blocks) a row of blocks per segment, filled up with zeros."""
+    out = np.zeros((len(blocks), indent + int(blocks.max())))
+    out[:, indent:][np.arange(out.shape[1] - indent) < blocks[:, None]] = values
+    return out
 
 
 def packet_deviation(
