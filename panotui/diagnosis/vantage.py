@@ -33,10 +33,12 @@ class VantageRule(Rule):
             out.append(Observation("capture-snapped", "capture", values, (said,)))
         seen = facts.counters.packets >= LIMITS.packets or len(facts.visibility.hosts) > 4
         waited = facts.now_ns - facts.started_ns >= SIGHT_LIMITS.appliance_ns
-        if not facts.view.facts.appliance_known and seen and waited:
+        absent = not facts.view.facts.appliance_known
+        told = absent and seen and waited
+        if out or (absent and not told):
+            self.due(facts.now_ns + 10 * SECOND)  # the numbers in their sentences
+        if told:
             out.append(Observation("no-appliance", "site"))
-        if out or not facts.view.facts.appliance_known:
-            self.due(facts.now_ns + 10 * SECOND)
         return out
 
     @staticmethod
