@@ -42,6 +42,7 @@ from panotui.model import (
     mac_value,
 )
 from panotui.model.arrays import distinct
+from panotui.model.foreseen import Foreseen
 from panotui.model.page import Page
 from panotui.policy.rules import Policy
 from panotui.site.facts import Who
@@ -425,6 +426,14 @@ class Engine:
         merely continued since the previous tick: then they need not be reported.
         """
         return self._passing.streams_go_on(rows, seconds, now_ns)
+
+    def foresee(self, ahead: Foreseen) -> int:
+        """At how many of these ticks, from the first on, the streams will merely have continued."""
+        return self._passing.foresee(ahead)
+
+    def streams_went_on(self, rows: Rows, seconds: Rows, ahead: Foreseen) -> bool:
+        """Whether they have, by the last of ticks that were foreseen, as it was foreseen."""
+        return self._passing.streams_went_on(rows, seconds, ahead)
 
     def _misses(self) -> bool:
         return bool(self._missed or self.facts.ring_dropped or self.facts.interface_dropped)

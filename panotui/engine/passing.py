@@ -8,6 +8,7 @@ from panotui.diagnosis.cameras.going_on import GoingOn, going_on
 from panotui.diagnosis.diagnosis import Diagnosis
 from panotui.diagnosis.facts import Facts
 from panotui.model import SECOND, STREAM_DTYPE, U64, Delta, MeterCounters, Rows, RtcpReport
+from panotui.model.foreseen import Foreseen
 from panotui.state.tracking import ConnectionTracking
 from panotui.state.verdicts import VerdictBook
 
@@ -81,6 +82,14 @@ class Passing:
         if self._streams is None:
             return not (len(rows) or len(seconds))
         return self._streams.go_on(rows, seconds, now_ns)
+
+    def foresee(self, ahead: Foreseen) -> int:
+        """See `GoingOn.foresee`."""
+        return 0 if self._streams is None else self._streams.foresee(ahead)
+
+    def streams_went_on(self, rows: Rows, seconds: Rows, ahead: Foreseen) -> bool:
+        """See `GoingOn.went_on`."""
+        return self._streams is not None and self._streams.went_on(rows, seconds, ahead)
 
     def restate(self, delta: Delta) -> None:
         """Extend everything that lasted while streams continued to the newest skipped tick."""

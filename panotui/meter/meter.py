@@ -29,6 +29,7 @@ from panotui.meter.latecomers import Latecomers
 from panotui.meter.linkseconds import LinkSeconds
 from panotui.meter.repeats import ArpCopies, LoopFinder, merged
 from panotui.meter.restated import Restated
+from panotui.meter.rtp.foresight import Coming
 from panotui.meter.set_backs import SetBacks
 from panotui.meter.steady import Steady
 from panotui.meter.streams.table import StreamTable
@@ -199,9 +200,23 @@ class Meter:
         """Streams are known, or dialogues that may announce some."""
         return not self.streams.is_quiet
 
-    def look(self, now_ns: int) -> tuple[Rows, Rows] | None:
+    def foresee(self, start: int, stop: int, start_ns: int, count: int) -> Coming | None:
+        """What streams will say after each of the `count` seconds from the tick at `start_ns` on;
+        see `StreamTable.ahead`. Their rows [start, stop) of the batch are among the pieces that
+        `steady` found. None: look after each second.
+        """
+        ahead = self.streams.ahead
+        if self._steady is None or self._ahead is None or ahead is None:
+            return None
+        rows, slots = self._steady.datagrams(start, stop)
+        columns, client = self._ahead.decoded.columns, self.flows.state.client
+        from_client = ~columns.forward[rows] == client.take(slots)
+        batch = self._ahead.batch
+        return ahead.look(batch, columns, rows, slots, from_client, start_ns, count)
+
+    def look(self, now_ns: int, ahead: Coming | None = None) -> tuple[Rows, Rows] | None:
         """See `StreamTable.look`; for ticks within the pieces that `steady` found."""
-        return self.streams.look(now_ns)
+        return self.streams.look(now_ns, ahead)
 
     def _decode(self, batch: PacketBatch) -> Decoded:
         columns, slow = self._decoder.read(batch)

@@ -57,6 +57,9 @@ class Steady:
         self._decoded = decoded
         self._odd_before: I64 = np.append(0, np.cumsum(~plain_rows(batch, decoded)))
         self._bytes: I64 = np.append(0, np.cumsum(batch.wire_length))
+        # Rows of known conversations and streams that the last call of `leading` found, and their
+        # slots.
+        self._talk: tuple[I64, I32] = np.empty(0, np.int64), np.empty(0, np.int32)
 
     def leading(
         self,
@@ -87,10 +90,21 @@ class Steady:
             first = min(first, LOOKED_AT)
         talk = np.flatnonzero(part.kinds[:first] == NONE)
         if len(talk):
-            going_on = _going_on(batch, part.columns, talk, flows, restless, streams)
+            going_on, slots = _going_on(batch, part.columns, talk, flows, restless, streams)
+            self._talk = talk[: len(slots)] + start, slots
             if not going_on.all():
                 first = int(talk[going_on.argmin()])
         return int(np.searchsorted(rows[1 : count + 1], start + first, side="right"))
+
+    def datagrams(self, start: int, stop: int) -> tuple[I64, I32]:
+        """UDP packets among those rows [start, stop) of the batch that only continue streams, and
+        their slots, (n,) each.
+        """
+        rows, slots = self._talk
+        low, high = np.searchsorted(rows, (start, stop)).tolist()
+        rows, slots = rows[low:high], slots[low:high]
+        media = np.flatnonzero(self._decoded.columns.protocol.take(rows) == UDP)
+        return rows[media], slots[media]
 
 
 def _going_on(
@@ -100,9 +114,9 @@ def _going_on(
     flows: FlowTable,
     restless: U64,
     streams: StreamTable | None,
-) -> Bool:
+) -> tuple[Bool, I32]:
     """Mask (k,) of the TCP and UDP rows (k,) of known conversations and streams that merely
-    continue. Rows behind an unknown one are not checked.
+    continue; and the slots of the rows before an unknown one. Those behind it are not checked.
     """
     on: Bool = np.zeros(len(rows), np.bool_)
     slots = flows.find(c.hash[rows])
@@ -110,7 +124,7 @@ def _going_on(
     if not known.all():
         stop = int(known.argmin())
         if not stop:
-            return on
+            return on, slots[:0]
         rows, slots = rows[:stop], slots[:stop]
     state = flows.state
     half = slots.astype(np.int64) * 2 + ~c.forward[rows]
@@ -138,7 +152,7 @@ def _going_on(
         plain[segments.rows] = ~off
     plain[groups.rows] &= _soon(batch, groups, state.last_ns)
     on[: len(good)] = good & plain[rows]
-    return on
+    return on, slots
 
 
 def _streams_on(

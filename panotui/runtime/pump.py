@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from panotui.meter.meter import Meter
+from panotui.meter.rtp.foresight import Coming
 from panotui.model import (
     I64,
     SECOND,
@@ -29,6 +30,7 @@ from panotui.model import (
     SourceCounters,
     SourceRecord,
 )
+from panotui.model.foreseen import Foreseen
 from panotui.runtime.seconds import SecondSplitter
 from panotui.sources.files.merge import merge
 from panotui.sources.files.source import FileSource
@@ -44,7 +46,10 @@ BLIND_NS = 2 * SECOND  # ... or no read at all for this long
 UNKNOWN_MANY = 1 << 40  # packets: nobody counted
 LOOKS_LATE_NS = SECOND  # drop counters are read slightly less often than packets
 LET_PASS_NS = 20 * SECOND  # most seconds without news before a tick
+STREAMS_PASS_NS = 60 * SECOND  # ... and with streams, whose rows are seen in each
 LAST_BATCHES = 16  # most reads of live sources at the end; a ring holds less
+FORESEEN_A_SECOND = 4_096  # packets: with more, each second is measured on its own
+REFUSED_PARTS = 4  # ... after something uneven
 NO_TICKS, NO_FLOWS = np.zeros(0, np.int64), np.zeros(0, np.uint64)
 Tap = Callable[[PacketBatch, Meter], None]
 
@@ -132,6 +137,7 @@ class MeterPump(ABC):
         self._nothing_new = False  # ... came since that tick; earlier ticks may be skipped
         self._let_pass_until = 0
         self._looks = False  # there are streams: their rows are checked at each skipped tick
+        self._refused = 0  # parts before looking ahead again
         self._passed: list[tuple[int, int]] = []  # ticks skipped since the last one, see `Delta`
         # A file reports missed packets without their time: no gap is known to be this tool's, and
         # the engine marks all that may be.
@@ -215,17 +221,22 @@ class MeterPump(ABC):
             steady = self._steady_parts(edges, ticks, place)
             here, counted = place, self.meter.counters.packets - edges[place]
             start = place
-            place += 1
+            ahead = self._foresee(edges, ticks, place, here + steady)
+            place += 1 if ahead is None else len(ahead.told.time_ns)
             while place < len(parts) and place <= here + steady:
                 if self._looks:
                     yield batch.slice(edges[start], edges[place]), NO_TICKS
+                    if ahead is not None:
+                        packets = [counted + edge for edge in edges[start + 1 : place + 1]]
+                        ticks[place] = self._pass_together(ahead, packets)
                     start = place
                 ticks[place] = self._let_pass(ticks[place], counted + edges[place])
                 if len(ticks[place]):
                     break
                 if place == here + steady:
                     self._nothing_new, self._let_pass_until = False, 0
-                place += 1
+                ahead = self._foresee(edges, ticks, place, here + steady)
+                place += 1 if ahead is None else len(ahead.told.time_ns)
             if edges[place] > edges[start]:
                 yield batch.slice(edges[start], edges[place]), NO_TICKS
 
@@ -245,6 +256,46 @@ class MeterPump(ABC):
             self._passed.append((at, packets))
         return ticks[left_out:]
 
+    def _foresee(self, edges: list[int], ticks: list[I64], place: int, last: int) -> Coming | None:
+        """What streams will say at the ticks that end the parts from a place on, none of which has
+        anything new up to the part `last`; None: look at each.
+        """
+        if not self._looks:
+            return None
+        if self._refused:
+            self._refused -= 1
+            return None
+        start_ns = self._passed[-1][0] if self._passed else self._ticked_ns
+        count = 0
+        for due in ticks[place + 1 : last + 1]:
+            next_ns = start_ns + (count + 1) * SECOND
+            if len(due) != 1 or due[0] != next_ns or next_ns >= self._let_pass_until:
+                break
+            count += 1
+        start, stop = edges[place], edges[place + count]
+        if count < 2 or stop - start > count * FORESEEN_A_SECOND:
+            return None
+        ahead = self.meter.foresee(start, stop, start_ns, count)
+        count = 0 if ahead is None else self.streams_foreseen(ahead.told)
+        if ahead is None or count < 2:
+            self._refused = REFUSED_PARTS
+            return None
+        return ahead.part(count)
+
+    def _pass_together(self, ahead: Coming, packets: list[int]) -> I64:
+        """Skip the ticks that were foreseen, with the packets counted until each; returns the rest:
+        none, if all is as it was foreseen.
+        """
+        ticks = ahead.told.time_ns
+        passed = list(zip(ticks.tolist(), packets, strict=True))
+        seen = self.meter.look(int(ticks[-1]), ahead)
+        if seen is None or not self.streams_went_on(*seen, ahead.told):
+            self._nothing_new, self._let_pass_until = False, 0
+            self._passed += passed[:-1]
+            return ticks[-1:]
+        self._passed += passed
+        return NO_TICKS
+
     def _steady_parts(self, edges: list[int], ticks: list[I64], place: int) -> int:
         """The number of parts from a place on without anything new; notes until when they need no
         tick.
@@ -254,7 +305,8 @@ class MeterPump(ABC):
         if new or sum(missed(s.counters) for s in self.sources) > self._dropped:
             return 0
         until_ns, restless = self.settled()
-        until_ns = min(until_ns, self._ticked_ns + LET_PASS_NS)
+        most_ns = STREAMS_PASS_NS if self.meter.has_streams else LET_PASS_NS
+        until_ns = min(until_ns, self._ticked_ns + most_ns)
         last = place
         while last + 1 < len(ticks) and len(ticks[last + 1]) and ticks[last + 1][-1] < until_ns:
             last += 1
@@ -347,6 +399,14 @@ class MeterPump(ABC):
         """Whether streams merely continued until a tick, so that nothing must process it."""
         return False
 
+    def streams_foreseen(self, told: Foreseen) -> int:
+        """At how many of these ticks, from the first on, streams will merely have continued."""
+        return 0
+
+    def streams_went_on(self, rows: Rows, seconds: Rows, told: Foreseen) -> bool:
+        """Whether they have, by the last of ticks that were foreseen, as it was foreseen."""
+        return False
+
     @abstractmethod
     def count(self, batch: PacketBatch) -> None:
         """Note a delivered batch."""
@@ -394,6 +454,12 @@ class Pump(MeterPump):
 
     def streams_go_on(self, rows: Rows, seconds: Rows, now_ns: int) -> bool:
         return self.engine.streams_go_on(rows, seconds, now_ns)
+
+    def streams_foreseen(self, told: Foreseen) -> int:
+        return self.engine.foresee(told)
+
+    def streams_went_on(self, rows: Rows, seconds: Rows, told: Foreseen) -> bool:
+        return self.engine.streams_went_on(rows, seconds, told)
 
     def tell(self, delta: Delta) -> None:
         self._tell_source(delta.counters.malformed, again=False)

@@ -441,6 +441,17 @@ class Rtsp:
             report,
         )
 
+    def sender_report(self, at: float, *, off_s: float = 0.0, bye: bool = False) -> None:
+        """An RTCP sender report of the camera, whose clock is `off_s` ahead; `bye`: its last."""
+        second, part = divmod(START + round((at + off_s) * SECOND), SECOND)
+        ntp = (second + 2_208_988_800 << 32) + (part << 32) // SECOND
+        report = struct.pack("!BBHIQIII", 0x80, 200, 6, self.ssrc, ntp, self.stamp & 0xFFFFFFFF,
+                             self.sequence, 0)  # fmt: skip
+        if bye:
+            report += struct.pack("!BBHI", 0x81, 203, 1, self.ssrc)
+        target = (self.client_mac, self.client, self.ports + 1)
+        self.wire.udp(at, (self.mac, self.address, 5001), target, report)
+
 
 def told(engine: Engine, *, opened: bool = False) -> dict[str, Any]:
     """Findings by id; also cleared ones unless told otherwise."""

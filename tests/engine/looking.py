@@ -1,4 +1,6 @@
-"""One scene twice: with seconds let pass in which nothing new came, and with a look at each."""
+"""One scene twice: with seconds let pass in which nothing new came, and with a look at each. What
+was foreseen of streams must come.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +9,36 @@ from typing import Any
 
 import pytest
 
-from panotui.model import U64, Delta, Site
+from panotui.model import U64, Delta, Rows, Site
+from panotui.model.foreseen import Foreseen
 from panotui.report.analysis import analysis
 from panotui.runtime.pump import NO_FLOWS, Pump
 from tests.diagnosis.wire import Wire
 
 
+class Passed(list[int]):
+    """Ticks that were let pass; `foreseen`: those of seconds that were measured together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.foreseen: list[int] = []
+
+
 def answers_alike(
     scene: Callable[[Wire], None], site: Site, monkeypatch: pytest.MonkeyPatch
-) -> list[int]:
+) -> Passed:
     """Ticks that were let pass, when both gave the same answer."""
-    passed: list[int] = []
-    tell = Pump.tell
+    passed = Passed()
+    tell, went_on = Pump.tell, Pump.streams_went_on
 
     def telling(self: Pump, delta: Delta) -> None:
         passed.extend(at for at, _ in delta.passed)
         tell(self, delta)
+
+    def as_foreseen(self: Pump, rows: Rows, seconds: Rows, told: Foreseen) -> bool:
+        passed.foreseen.extend(told.time_ns.tolist())
+        assert went_on(self, rows, seconds, told)
+        return True
 
     def answer() -> dict[str, Any]:
         wire = Wire()
@@ -34,9 +50,12 @@ def answers_alike(
         return self.engine.settled()  # although the scene's own clock is called after each tick
 
     monkeypatch.setattr(Pump, "tell", telling)
+    monkeypatch.setattr(Pump, "streams_went_on", as_foreseen)
     monkeypatch.setattr(Pump, "settled", settled)
     together = answer()
-    found = list(passed)
+    found = Passed()
+    found.extend(passed)
+    found.foreseen = passed.foreseen
 
     def each(self: Pump) -> tuple[int, U64]:
         return 0, NO_FLOWS

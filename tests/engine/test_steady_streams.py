@@ -3,6 +3,7 @@ each: whatever happens to a stream, it is told as if each second had been looked
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,8 @@ from tests.engine.test_steady_seconds import kept_alive
 from tests.made_up import START, site
 
 USUAL: dict[str, Any] = {"fps": 25.0, "packets": 1, "size": 300, "key_every": 50}
+SET = base64.b64decode("Z01AKOygPAET8uAiAAADAAIAAAMAZB4wYyw=")  # 1920 x 1080
+OTHER_SET = base64.b64decode("Z0LAH9kAUAW7ARAAAAMAEAAAAwPA8YMkgA==")  # 1280 x 720
 Happens = Callable[[Wire, Rtsp], None]
 
 
@@ -145,10 +148,58 @@ def a_host_asks(wire: Wire, camera: Rtsp) -> None:
         wire.ask(at + 0.4, f"h{at}.example", "93.184.216.34")
 
 
+def over_edges(wire: Wire, camera: Rtsp) -> None:
+    """Pictures begin in one second and end in the next, first any and then key frames."""
+    camera.media(1.0395, 60.0, fps=25.0, packets=4, size=300, key_every=50)
+    camera.media(60.9995, 110.0, fps=25.0, packets=4, size=300, key_every=25)
+
+
+def parameters(wire: Wire, camera: Rtsp) -> None:
+    """Each second begins with parameters, a picture's first packet; from the middle on with others,
+    for three seconds."""
+    for second in range(1, 110):
+        body = OTHER_SET if 60 <= second < 63 else SET
+        camera.rtp(second - 0.0001 if second % 2 else float(second), body, False)
+        camera.media(second + 0.0005, second + 0.99, fps=25.0, packets=1, size=300, key_every=50)
+
+
+def says_its_time(wire: Wire, camera: Rtsp) -> None:
+    """With sender reports; for some of them its clock is wrong."""
+    whole(wire, camera)
+    for at in range(2, 100, 3):
+        camera.sender_report(at + 0.3, off_s=40.0 if 60 <= at < 67 else 0.0)
+
+
+def says_goodbye(wire: Wire, camera: Rtsp) -> None:
+    """In the middle, and goes on."""
+    whole(wire, camera)
+    camera.sender_report(50.3)
+    camera.sender_report(60.3, bye=True)
+
+
+def out_of_order(wire: Wire, camera: Rtsp) -> None:
+    """From the middle on each third picture comes before the one that is shown before it."""
+    camera.media(1.0, 60.0, **USUAL)
+    for n in range(1_250):
+        shown = n + (1, -1, 0)[n % 3]
+        camera.stamp, at = 1_000_000 + 3_600 * (1_475 + shown), 60.0 + n * 0.04
+        camera.media(
+            at, at + 0.001, fps=25.0, packets=1, size=300, key_every=1 if n % 51 == 50 else 2
+        )
+
+
+def wobbles(wire: Wire, camera: Rtsp) -> None:
+    """Pictures come more and more unevenly, and then evenly again."""
+    for n in range(2_500):
+        at = 1.0 + n * 0.04 + (n * 7_919 % 13) * 0.0000025 * min(n, 2_500 - n)
+        camera.media(at, at + 0.001, fps=25.0, packets=1, size=300, key_every=1)
+
+
 HAPPENS: list[Happens] = [
     whole, loses, loses_one, stops, stands_still, slows_down, grows_fast, few_key_frames,
     tiny_pictures, uneven, stamps_run_wrong, starts_anew, another_source, is_kept_alive,
-    is_torn_down, beside_the_cloud, beside_another, a_host_asks,
+    is_torn_down, beside_the_cloud, beside_another, a_host_asks, over_edges, parameters,
+    says_its_time, says_goodbye, out_of_order, wobbles,
 ]  # fmt: skip
 
 
@@ -167,6 +218,13 @@ def test_the_answer_is_that_of_looking_at_each(
     )
     assert len(passed) > 5
     assert all(at % SECOND == 0 for at in passed)
+
+
+def test_even_seconds_are_measured_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a second's packets cost, not the second."""
+    passed = answers_alike(lambda wire: played(wire, over_edges), site(), monkeypatch)
+    assert set(passed.foreseen) <= set(passed)
+    assert len(passed.foreseen) > 30
 
 
 def test_a_second_that_loses_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from panotui.model import SECOND, U64, Delta, MeterSettings, PacketBatch, Site
 from panotui.report.analysis import analysis
 from panotui.runtime.pump import NO_FLOWS, Pump
 from panotui.sources import open_file
+from tests.benchmarks import generate
 from tests.captures import capture, captures
 from tests.meter.flows.test_flood import batch as batch_of
 from tests.meter.flows.test_flood import frames
@@ -157,6 +158,17 @@ def test_a_flood_that_fits_the_table_has_one_answer() -> None:
     assert len(want[1]) > 60
     hold_to(want, cut(whole, 200, 1), settings)
     hold_to(want, cut(whole, 15, 2), settings)
+
+
+def test_streams_measured_together_have_one_answer(tmp_path: Path) -> None:
+    """Even seconds, as many at once as a batch holds."""
+    path = tmp_path / "x.pcap"
+    generate.write(path, "cameras", 50 * 246, 246.0)
+    whole = batches(path)
+    want = answered(whole)
+    assert let_pass(whole) == want[0]
+    for seed in range(3):
+        assert let_pass(list(cut(whole, 4, seed))) == want[0]
 
 
 @pytest.mark.parametrize("seed", [7, 8])

@@ -17,6 +17,7 @@ from panotui.diagnosis.cameras.streams import LIMITS as STREAMS
 from panotui.diagnosis.clock import LIMITS as CLOCK
 from panotui.diagnosis.facts import Facts
 from panotui.model import F64, I64, SECOND, STREAM_CODECS, STREAM_DTYPE, U8, Bool, Rows
+from panotui.model.foreseen import Foreseen
 from panotui.state.camera import Camera
 from panotui.state.camera_session import Session
 from panotui.state.streams import LIMITS, REST_NS, StreamState, media_of
@@ -41,6 +42,7 @@ PLAYED_NS = 30 * SECOND  # since PLAY was answered: by then all tracks have arri
 LATE_NS = int(0.75 * LIMITS.frozen_s * SECOND)  # of a stream's newest packet at a tick
 STEP_SHARE = 0.9  # of the time between pictures: its estimate varies a little
 SLOWEST = max(PACE.fps_share, LIMITS.slow_share)
+_TOLD = ("last_ns", "frames", "fps_now", "fps_nominal", "stamp_rate", "gop_s", "keyframe_last_ns")
 PORT_MBPS = 1000  # of a port with unknown speed
 
 
@@ -80,6 +82,7 @@ class GoingOn:
         self._runs_wrong = _runs_wrong(rows)  # and `stamps` has reported it
         self._off = np.abs(rows["camera_clock_offset_s"]) > CLOCK.camera_clock_s
         speeds = [p.speed_mbps for p in facts.port_records if p.speed_mbps]
+        self._load = 0  # bytes of the newest seconds
         self._port_bytes = STREAMS.port_share * min([PORT_MBPS, *speeds]) * 1e6 / 8
 
     def _is_far(self, rows: Rows) -> Bool:
@@ -105,7 +108,8 @@ class GoingOn:
                 uneven = second.frame_jitter_ms > PACE.jitter_ms or second.gap_max_ms > late_ms
                 if (uneven and judged) or second.bytes * 8 > SHAPE.heavy_bps:
                     return False
-        return max(load.values(), default=0) <= self._port_bytes and self._rows_go_on(rows, now_ns)
+        self._load = max(load.values(), default=0)
+        return self._load <= self._port_bytes and self._rows_go_on(rows, now_ns)
 
     def go_on(self, rows: Rows, seconds: Rows, now_ns: int) -> bool:
         """Whether nothing has changed by the tick at `now_ns`: `rows` (n,) and the `seconds` (k,)
@@ -119,18 +123,52 @@ class GoingOn:
             return False
         if (seconds["lost"] != 0).any() or (seconds["capture_lost"] != 0).any():
             return False
-        shown = self._shown[place]
-        uneven = seconds["frame_jitter_ms"] > PACE.jitter_ms
-        uneven |= seconds["gap_max_ms"] > self._late_ms(rows)[place]
-        uneven &= ~self._runs_wrong[place]  # then their stamps are reported, and nothing else
-        uneven |= seconds["bytes"] * 8 > SHAPE.heavy_bps
-        if (uneven & shown).any() or int(seconds["bytes"].sum()) > self._port_bytes:
+        self._load = int(seconds["bytes"].sum())
+        uneven = self._are_uneven(seconds, self._late_ms(rows)[place], place)
+        if uneven.any() or self._load > self._port_bytes:
             return False
         np.maximum.at(self._most, place, seconds["frames"])
         if not self._rows_go_on(rows, now_ns):
             return False
         self.rows = rows
         return True
+
+    def foresee(self, ahead: Foreseen) -> int:
+        """At how many of these ticks, from the first on, nothing will have changed."""
+        if not np.array_equal(ahead.ids, self._ids):
+            return 0
+        rows, seconds = ahead.rows, ahead.seconds
+        uneven = self._are_uneven(seconds, self._late_ms(rows), slice(None)).any(axis=1)
+        load = seconds["bytes"].sum(axis=1)
+        # the second before may be told again with a picture that was not complete
+        uneven |= load + np.append(self._load, load[:-1]) > self._port_bytes
+        most = np.maximum.accumulate(seconds["frames"], axis=0)
+        uneven |= self._wrong(rows, ahead.time_ns, np.maximum(most, self._most))
+        return int(uneven.argmax()) if uneven.any() else len(uneven)
+
+    def went_on(self, rows: Rows, seconds: Rows, ahead: Foreseen) -> bool:
+        """Take the rows (n,) and seconds (k,) of the last of ticks that were foreseen; whether
+        they are what `foresee` was told.
+        """
+        if not np.array_equal(rows["id"], self._ids) or not np.array_equal(_held(rows), self._held):
+            return False
+        last = ahead.rows[-1]
+        if not all(_same(rows[name], last[name]) for name in _TOLD):
+            return False
+        self._load = int(ahead.seconds["bytes"][-1].sum())
+        place = self._order[np.searchsorted(self._ids, seconds["stream"], sorter=self._order)]
+        np.maximum.at(self._most, place, seconds["frames"])
+        self.rows = rows
+        return True
+
+    def _are_uneven(self, seconds: Rows, late_ms: F64, place: I64 | slice) -> Bool:
+        """Mask of the seconds (..., k), of the streams at `place` (k,), that must be told."""
+        uneven: Bool = seconds["frame_jitter_ms"] > PACE.jitter_ms
+        uneven |= seconds["gap_max_ms"] > late_ms
+        uneven &= ~self._runs_wrong[place]  # then their stamps are reported, and nothing else
+        uneven |= seconds["bytes"] * 8 > SHAPE.heavy_bps
+        uneven &= self._shown[place]
+        return uneven
 
     def _late_ms(self, rows: Rows) -> F64:
         """(n,) the longest time between two packets that does not count as late."""
@@ -142,13 +180,17 @@ class GoingOn:
     def _rows_go_on(self, rows: Rows, now_ns: int) -> bool:
         if not np.array_equal(_held(rows), self._held):
             return False
-        if now_ns - int(rows["last_ns"].min()) > LATE_NS:
-            return False
-        off = np.abs(rows["camera_clock_offset_s"]) > CLOCK.camera_clock_s
-        if not np.array_equal(off, self._off):
-            return False
-        wanted = np.maximum(self._wanted, self._most)
-        wrong = (wanted > 0) & ~(rows["fps_now"] >= SLOWEST * wanted)
+        return not self._wrong(rows, np.int64(now_ns), self._most)
+
+    def _wrong(self, rows: Rows, now_ns: I64 | np.int64, most: I64) -> Bool:
+        """(...) ticks at which some stream's row, of (..., n), must be told; `most` pictures came
+        in a second.
+        """
+        now = np.asarray(now_ns)[..., None]
+        wrong = now - rows["last_ns"] > LATE_NS
+        wrong |= (np.abs(rows["camera_clock_offset_s"]) > CLOCK.camera_clock_s) != self._off
+        wanted = np.maximum(self._wanted, most)
+        wrong |= (wanted > 0) & ~(rows["fps_now"] >= SLOWEST * wanted)
         shown = self._shown
         runs_wrong = _runs_wrong(rows)
         wrong |= shown & (runs_wrong != self._runs_wrong)
@@ -156,11 +198,12 @@ class GoingOn:
         far = self._is_far(rows)
         wrong |= shown & (far != self._far)
         keyframe = rows["keyframe_last_ns"]
-        wrong |= shown & ~far & (keyframe > 0) & (now_ns - keyframe > SHAPE.gop_s * SECOND)
+        wrong |= shown & ~far & (keyframe > 0) & (now - keyframe > SHAPE.gop_s * SECOND)
         declared = self._expected
         off_s = np.abs(rows["fps_nominal"] - declared) > STAMPS.declared_share * declared
         wrong |= shown & (declared > 0) & off_s & ~runs_wrong
-        return not wrong.any()
+        result: Bool = wrong.any(axis=-1)
+        return result
 
 
 def going_on(facts: Facts, rows: Rows) -> GoingOn | None:
@@ -184,6 +227,10 @@ def going_on(facts: Facts, rows: Rows) -> GoingOn | None:
         return None
     found = GoingOn(known, rows, facts)
     return found if found.started(rows, known, facts.now_ns) else None
+
+
+def _same(one: F64 | I64, other: F64 | I64) -> bool:
+    return bool(((one == other) | ((one != one) & (other != other))).all())
 
 
 def _runs_wrong(rows: Rows) -> Bool:

@@ -53,6 +53,14 @@ class FrameStarts(Struct):
         return int(self.interval[place]) if int(owner[0]) == stream else None
 
 
+class Timed(Struct):
+    """s streams at the ends of k seconds."""
+
+    jitter_ms: F64  # (s, k) of frames
+    stamp_rate: F64  # (s, k)
+    ticks: I64  # (s, k) of their clocks
+
+
 NO_STARTS = FrameStarts(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
@@ -342,6 +350,40 @@ class FrameTiming:
         most = np.where(np.isinf(most), np.nan, np.maximum(most, 0))
         latest = self._state.row["late_frame_max_ms"]
         latest[moves.ids] = np.fmax(latest[moves.ids], most)
+
+    def are_plain(self, ids: I64, stamp: I64) -> Bool:
+        """(s,) streams whose newest frame, with this time stamp, is ahead of all before it."""
+        plain: Bool = self._has_frame[ids] & self._rate.has(ids)
+        plain &= (self._newest_stamp[ids] == stamp) & (self._forward_stamp[ids] == stamp)
+        plain &= self._forward_ordinal[ids] == self._ordinal[ids]
+        plain &= (self._lag[ids] == 0) & (self._behind[ids] == 0) & (self._strange[ids, 2] == 0)
+        return plain
+
+    def unrolled_s(self, start_ns: int) -> int:
+        """See `StampRate.unrolled_s`."""
+        return self._rate.unrolled_s(start_ns)
+
+    def foresee(
+        self, moves: Segments, at_ns: I64, ticks: I64, rate: F64, cells: I64, start_ns: int
+    ) -> Timed:
+        """What n frames to come will give, each of which advances its clock of `rate` Hz; see
+        `StampRate.ahead`.
+        """
+        ids = moves.ids
+        gap_ns = at_ns - moves.previous(at_ns, self._forward_ns[ids])
+        jitter = self._jitter.ahead(deviation(gap_ns, ticks, rate), moves) / rate * 1000
+        count = len(cells) // len(ids)
+        ends = np.append(cells[1:], moves.n) - 1
+        speed = self._rate.ahead(moves, at_ns, ticks, rate, cells, start_ns)
+        return Timed(jitter[ends].reshape(-1, count), *speed)
+
+    def nominal(self, ids: I64, pictures: I64, ticks: I64, visible: Bool) -> F64:
+        """See `StampRate.nominal`."""
+        return self._rate.nominal(ids, pictures, ticks, visible)
+
+    def sample(self, ids: I64, time_ns: I64, pictures: I64, ticks: I64) -> None:
+        """See `StampRate.sample`."""
+        self._rate.sample(ids, time_ns, pictures, ticks)
 
     def tick(self, now_ns: int) -> None:
         """Once a second of packet time."""

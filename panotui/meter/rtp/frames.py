@@ -93,6 +93,11 @@ class OpenFrames:
         self._open[stream] = 0
         self._open[stream, :, _STAMP] = -1
 
+    def newest(self, ids: I64) -> tuple[I64, I64, I64]:
+        """Time stamp, flags and first arrival of the newest frame of these streams, (s,) each."""
+        newest = self._open[ids, -1]
+        return newest[:, _STAMP], newest[:, _FLAGS], newest[:, _FIRST_NS]
+
     def group(self, packets: Grouped, flawed: Flawed | None) -> Frames | None:
         """The frames of a batch; None if all its packets belong to frames long over."""
         segments = packets.segments

@@ -19,7 +19,7 @@ FREEZE_NS = 2 * SECOND
 _INTERVALS = 3  # a freeze lasts longer than this many frame intervals
 _UNJUDGED_MAX = 8  # silences per stream
 _POOR_S = 10  # seconds of tiny frames before the picture counts as frozen
-_POOR = 0.1  # share of the mean rate
+POOR = 0.1  # share of the mean rate
 _POOR_AFTER_S = 20  # of a stream's life, before its mean rate is known
 
 
@@ -42,6 +42,11 @@ class Freezes:
         self._unjudged.pop(stream, None)
         self._poor_seconds[stream] = 0
         self._bytes_at_tick[stream] = 0
+
+    @property
+    def unjudged(self) -> bool:
+        """Whether a silence waits for the frame interval."""
+        return bool(self._unjudged)
 
     # ------------------------------------------------------------ silences that are over
 
@@ -149,7 +154,7 @@ class Freezes:
             now_ns - row["keyframe_last_ns"][live]
             > np.fmax(2 * np.nan_to_num(row["gop_s"][live]), 10) * SECOND
         )
-        poor = flowing & (received < _POOR * mean) & no_key & (lived_s > _POOR_AFTER_S)
+        poor = flowing & (received < POOR * mean) & no_key & (lived_s > _POOR_AFTER_S)
         self._poor_seconds[live] = np.where(poor, self._poor_seconds[live] + 1, 0)
         poor_s = self._poor_seconds[live]
         standing_s = np.where(stuck, since_ns / SECOND, np.where(poor_s >= _POOR_S, poor_s, 0.0))

@@ -68,6 +68,11 @@ class Gaps:
         self._damaged_stamp: dict[int, int] = {}
         self._capture_noted: list[list[int]] = []  # [from ns, to ns, packets left, interface]
 
+    @property
+    def pending(self) -> bool:
+        """Whether any packet is missing that may still arrive."""
+        return bool(self._gaps)
+
     def begin(self, packets: Grouped, at: I64, ids: I64) -> None:
         """The rows `at` are the first packets of the streams `ids`."""
         self._flags[ids] = MARK

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from panotui.meter.rtp.foresight import Coming, Foresight
 from panotui.meter.rtp.frame_timing import NO_STARTS, FrameTiming
 from panotui.meter.rtp.frames import OpenFrames
 from panotui.meter.rtp.freezes import FREEZE_NS, Freezes
@@ -41,6 +42,9 @@ class RtpMetrics:
         self._frames = OpenFrames(state, self._pictures.counted)
         self._timing = FrameTiming(state, self._seconds)
         self._freezes = Freezes(state, self._pictures.last_ns)
+        self._foresight = Foresight(
+            state, self._sequence.highest, self._frames, self._pictures, self._timing
+        )
 
     # ------------------------------------------------------------ streams
 
@@ -181,10 +185,22 @@ class RtpMetrics:
         """Between these times our own capture saw little or nothing."""
         self.state.note_blind(since_ns, until_ns)
 
-    def tick(self, now_ns: int) -> None:
-        """Once a second of packet time: settle gaps, find continuing freezes."""
+    def foresee(self, records: RtpRecords, odd: Bool, start_ns: int, count: int) -> Coming | None:
+        """What the packets of seconds to come will give; see `Foresight.look`."""
+        if self._gaps.pending or self._freezes.unjudged:
+            return None
+        return self._foresight.look(records, odd, start_ns, count)
+
+    def tick(self, now_ns: int, ahead: Coming | None = None) -> None:
+        """Once a second of packet time: settle gaps, find continuing freezes. `ahead`: once for
+        several seconds that were foreseen.
+        """
         self._gaps.tick(now_ns)
-        self._timing.tick(now_ns)
+        if ahead is None:
+            self._timing.tick(now_ns)
+        else:
+            told = ahead.told
+            self._timing.sample(ahead.streams, told.time_ns, ahead.pictures, ahead.stamp_ticks)
         self._freezes.tick(now_ns)
 
     # ------------------------------------------------------------ out

@@ -8,6 +8,7 @@ counted when its first slice comes.
 from __future__ import annotations
 
 import numpy as np
+from msgspec import Struct
 
 from panotui.meter.rtp.by_stream import Segments, pick
 from panotui.meter.rtp.clock import JUMP_S, wrap32
@@ -21,6 +22,21 @@ _REMEMBERED = 256  # pictures; a packet later than `sequence.RECENT` starts a ne
 _SECONDS = 16  # remembered for `fps_now`
 _FPS_WINDOW = 10
 _NEVER = np.iinfo(np.int64).max
+
+
+class Births(Struct):
+    """b pictures to come, and h key frames among them: stream by stream, in order.
+
+    A picture is counted with its first slice, in `second`, and begins with its first packet.
+    """
+
+    of: I64  # (b,) the stream, as a position
+    second: I64  # (b,)
+    begun_ns: I64  # (b,)
+    key_of: I64  # (h,)
+    key_second: I64  # (h,) in which it is known to be one
+    key_ns: I64  # (h,)
+    key_stamp: I64  # (h,)
 
 
 class Pictures:
@@ -156,6 +172,64 @@ class Pictures:
                 cell[3] = max(int(cell[3]), last_ns)
             elif cell[0] < second:
                 cell[:] = (second, count, first_ns, last_ns)
+
+    def fps_ahead(self, ids: I64, births: Births, start_ns: int, count: int) -> F64:
+        """(s, k) `fps_now` at the end of each second from `start_ns` on; each stream with pictures
+        has some in each.
+        """
+        width = len(ids) * count
+        by = np.bincount(births.of * count + births.second, minlength=width).reshape(-1, count)
+        total = np.cumsum(by, axis=1)
+        base = np.append(0, np.cumsum(total[:, -1]))[:-1, None]
+        # Births that have left the window: those begun before its first second.
+        begun = np.maximum((births.begun_ns - start_ns) // SECOND + 1, 0)
+        old = np.bincount(births.of * (count + 1) + begun, minlength=len(ids) * (count + 1))
+        old = np.cumsum(old.reshape(-1, count + 1), axis=1)
+        gone = np.zeros((len(ids), count), np.int64)
+        kept = _FPS_WINDOW - 1  # seconds before the present one
+        gone[:, kept:] = old[:, : max(count - kept, 0)]
+        cells = self._seconds[ids][:, None, :, :]
+        first_s = start_ns // SECOND
+        oldest = first_s + np.arange(count)[None, :, None] - kept
+        inside = (cells[:, :, :, 0] >= oldest) & (cells[:, :, :, 0] < first_s)
+        inside &= cells[:, :, :, 1] > 0
+        before = np.where(inside, cells[:, :, :, 1], 0).sum(axis=2)
+        first_ns = np.where(inside, cells[:, :, :, 2], _NEVER).min(axis=2)
+        if not len(births.of):
+            return np.full((len(ids), count), np.nan)
+        at = np.minimum(base + gone, len(births.of) - 1)
+        first_ns = np.where(before > 0, first_ns, births.begun_ns[at])
+        span_ns = births.begun_ns[np.maximum(base + total - 1, 0)] - first_ns
+        frames = before + total - gone
+        with np.errstate(divide="ignore", invalid="ignore"):
+            fps: F64 = np.where(frames > 1, (frames - 1) * SECOND / span_ns, np.nan)
+        fps[total[:, -1] == 0] = np.nan
+        return fps
+
+    def keys_ahead(self, ids: I64, births: Births, count: int) -> tuple[F64, I64]:
+        """(s, k) `gop_s` and `keyframe_last_ns` at the ends of seconds."""
+        row = self._state.row
+        gop_s = np.repeat(row["gop_s"][ids][:, None], count, axis=1)
+        newest = np.repeat(row["keyframe_last_ns"][ids][:, None], count, axis=1)
+        if not len(births.key_of):
+            return gop_s, newest
+        part = Segments(births.key_of)
+        owner = ids[part.ids]
+        stamp_before = part.previous(births.key_stamp, self._key_stamp[owner])
+        ns_before = part.previous(births.key_ns, row["keyframe_last_ns"][owner])
+        known = part.previous(np.ones(part.n, np.int64), (self._key_ordinal[owner] >= 0) * 1) > 0
+        known &= ns_before >= self._state.excused_ns[owner][part.index]
+        clock = self._state.clock[owner].astype(np.float64)[part.index]
+        by_stamps = wrap32(births.key_stamp - stamp_before) / clock
+        passed_s = (births.key_ns - ns_before) / SECOND
+        length = np.where(np.abs(by_stamps - passed_s) <= JUMP_S, by_stamps, passed_s)
+        at = births.key_of * count + births.key_second
+        total = np.cumsum(np.bincount(at, minlength=len(ids) * count).reshape(-1, count), axis=1)
+        base = np.append(0, np.cumsum(total[:, -1]))[:-1, None]
+        last = np.maximum(base + total - 1, 0)
+        some = total > 0
+        newest = np.where(some, births.key_ns[last], newest)
+        return np.where(some & known[last], length[last], gop_s), newest
 
     def write(self, out: Rows, streams: I64) -> None:
         """Fill in rates and sizes of pictures in the streams' rows."""

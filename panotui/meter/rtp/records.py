@@ -30,6 +30,12 @@ class RtpRecords(Struct):
     order: I64  # (n,) packet number << ORDER_BITS | position among the packet's frames
     epoch: I32  # (n,) rises if the capture has a hole before the row
 
+    def head(self, count: int) -> RtpRecords:
+        """The first rows."""
+        if count == len(self.stream):
+            return self
+        return RtpRecords(*(getattr(self, name)[:count] for name in self.__struct_fields__))
+
     def take(self, rows: I64) -> RtpRecords:
         """The given rows, in that order."""
         return RtpRecords(
@@ -142,6 +148,10 @@ class Grouped:
         np.subtract(timestamp[1:], timestamp[:-1], out=step[1:])
         step[starts] = timestamp[starts] - last_timestamp.astype(np.uint32)
         self.step_ns, self.step = step_ns, step.view(np.int32)
+
+    def grouped(self, column: Bool) -> Bool:
+        """(n,) a column of the packets in order of arrival, in the order here."""
+        return column if self._place is None else column[self._place]
 
     def number(self, rows: I64) -> I64:
         """Packet numbers of these rows."""

@@ -22,7 +22,7 @@ _AGES = np.arange(WINDOW_S)
 _FAR = 1 << 62
 LONG_S = 300  # of a stream's usual rate: over this long, and as much before it
 LATE_NS = SECOND * 3 // 4  # least lateness of frames that are catching up
-_FASTER = 1.1  # arrival this much faster than stamped means catching up
+FASTER = 1.1  # arrival this much faster than stamped means catching up
 _SOON_S = 3  # seconds within which lateness disappears if a stream catches up at once
 
 
@@ -102,6 +102,57 @@ class StampRate:
         cell[newer] = np.stack([of, least, most], axis=1)[newer]
         self._cells[stream, place] = cell
 
+    def unrolled_s(self, start_ns: int) -> int:
+        """For how many ticks after the one at `start_ns` no long window ends."""
+        rolled_s = self._rolled_s[np.flatnonzero(self._state.started & self._state.picture)]
+        if not len(rolled_s):
+            return LONG_S
+        return int(rolled_s.min()) + LONG_S - 1 - start_ns // SECOND if rolled_s.all() else 0
+
+    def has(self, ids: I64) -> Bool:
+        """(s,) streams with a timeline."""
+        return self._has[ids]
+
+    def ahead(
+        self, moves: Segments, at_ns: I64, ticks: I64, rate: F64, cells: I64, start_ns: int
+    ) -> tuple[F64, I64]:
+        """The speed of the clocks, and their ticks, at the end of each second, (s, k) each.
+
+        The n frames are as for `follow`, of the seconds from `start_ns` on; `cells` (s * k,) are
+        the first ones of each second of each stream.
+        """
+        ids = moves.ids
+        count = len(cells) // len(ids)
+        elapsed = moves.running_sum(ticks, self._elapsed[ids])
+        media_ns = (elapsed * (SECOND / rate)).astype(np.int64)
+        transit = at_ns - self._origin_ns[ids][moves.index] - media_ns
+        least = np.minimum.reduceat(transit, cells).reshape(-1, count)
+        newest = np.full(len(ids), start_ns // SECOND - 1)
+        known = np.concatenate([self._by_age(ids, newest)[0][:, ::-1], least], axis=1)
+        windows = np.lib.stride_tricks.sliding_window_view(known, WINDOW_S, axis=1)[:, 1:, ::-1]
+        rates = _rate(windows.reshape(-1, WINDOW_S)).reshape(-1, count)
+        rates[self._state.row["clock_rate"][ids] <= 0] = np.nan
+        passed = np.cumsum(np.add.reduceat(ticks, cells).reshape(-1, count), axis=1)
+        return rates, self._ticks[ids][:, None] + passed
+
+    def nominal(self, ids: I64, pictures: I64, ticks: I64, visible: Bool) -> F64:
+        """(s, k) the usual rate of `visible` streams when these have been counted."""
+        pictures = pictures + (self._before[ids, 0] - self._base[ids, 0])[:, None]
+        ticks = ticks + (self._before[ids, 1] - self._base[ids, 1])[:, None]
+        clock = self._state.row["clock_rate"][ids].astype(np.float64)[:, None]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            rate = pictures * clock / ticks
+        return np.where(visible & (clock > 0) & (ticks > 0) & (pictures > 0), rate, np.nan)
+
+    def sample(self, ids: I64, time_ns: I64, pictures: I64, ticks: I64) -> None:
+        """What k ticks store, (s, k) each, of all streams."""
+        shown = self._state.picture[ids]
+        ids, pictures, ticks = ids[shown, None], pictures[shown], ticks[shown]
+        second = time_ns // SECOND
+        self._counts[ids, second % _CELLS, 0] = second
+        self._counts[ids, second % _CELLS, 1] = pictures
+        self._counts[ids, second % _CELLS, 2] = ticks
+
     def tick(self, now_ns: int) -> None:
         """Once a second of packet time: store the counts."""
         live = np.flatnonzero(self._state.started & self._state.picture)
@@ -165,7 +216,7 @@ class StampRate:
     def _catches_up(self, out: Rows, least: I64, most: I64) -> Bool:
         """(s,) whether delayed pictures arrive faster than they were produced."""
         with np.errstate(invalid="ignore"):
-            faster = out["fps_now"] > _FASTER * out["fps_nominal"]
+            faster = out["fps_now"] > FASTER * out["fps_nominal"]
         if not faster.any():
             return faster
         best = least.min(axis=1)

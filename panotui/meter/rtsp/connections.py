@@ -419,6 +419,11 @@ class Connections:
         # one reader that connects without end must not cost the others their dialogues
         return sorted(known, key=lambda flow: (not known[flow].ends, known[flow].last_ns))[:count]
 
+    @property
+    def holding(self) -> bool:
+        """Whether segments wait for a hole before them."""
+        return any(side.held for connection in self.by_flow.values() for side in connection.sides)
+
     def tick(self, now_ns: int) -> None:
         """Give up holes that stop all progress."""
         for connection in self.by_flow.values():

@@ -49,6 +49,7 @@ class Formats:
         self._state = state
         self._streams = streams
         self._codec: U8 = np.zeros(len(streams), np.uint8)
+        self.learnt = False  # since the last tick: parameters, sizes
         self._looking: Bool = np.zeros(len(streams), bool)
 
     def begin(self, index: int) -> None:
@@ -76,6 +77,7 @@ class Formats:
         encrypted = bool(row["encrypted"][index])
         if codec in (H264, _H265, _JPEG) and not clock:
             clock = 90_000  # fixed by RFC 6184 8.2.1, RFC 7798 7.1, RFC 2435
+        self.learnt = True
         stream.codec = codec
         row["codec"][index] = codec
         row["clock_rate"][index] = clock
@@ -136,6 +138,7 @@ class Formats:
         """Size, profile and declared rate; the in-band set is newer than the SDP's."""
         if unit is None or unit == stream.sps:
             return
+        self.learnt = True
         row, index = self._state.row, stream.index
         if stream.codec == _H265:
             stream.sps = unit
@@ -187,6 +190,24 @@ class Formats:
             else:
                 self._read_parameters(data, rows, flags, header, stream)
         return out
+
+    def ahead(self, data: U8, header: RtpColumns, stream: U16) -> tuple[U8, Bool]:
+        """(n,) the same flags of packets to come, and those from which something may be learnt."""
+        codec = self._codec.take(stream)
+        out: U8 = np.zeros(len(stream), np.uint8)
+        odd: Bool = self._looking.take(stream) | (codec == _JPEG)
+        for kind, module in _SETS.items():
+            rows = np.flatnonzero(codec == kind)
+            if len(rows):
+                payload, captured = header.payload[rows], header.payload_captured[rows]
+                out[rows] = module.flags(data, payload, captured, header.head[rows])
+        odd |= out & h264.SPS_PART != 0
+        for i in np.flatnonzero(out & h264.SPS).tolist():
+            owner = self._streams[int(stream[i])]
+            payload_bytes, _ = payload_of(data, header, i)
+            module = _SETS[owner.codec] if owner is not None else h264
+            odd[i] = owner is None or module.find_sps(payload_bytes) != owner.sps
+        return out, odd
 
     def _read_parameters(
         self, data: U8, rows: I64, flags: U8, header: RtpColumns, stream: U16

@@ -13,6 +13,8 @@ from panotui.meter.rtsp.multipart import Part
 from panotui.meter.rtsp.places import Place
 from panotui.model import I64, U16
 
+_UNDECLARED = 256  # from a source's last number, for undeclared payload types
+
 
 class Recognised(Struct):
     """RTP packets found by a lane."""
@@ -34,6 +36,13 @@ class Announced(NamedTuple):
             if track.declares(payload_type):
                 return track
         return None
+
+    def part_of(self, payload_type: int) -> int:
+        """The key that separates packets of one SSRC: their track, or none."""
+        track = self.track_of(payload_type)
+        if track is not None:
+            return self.tracks.index(track)
+        return _UNDECLARED + payload_type if self.tracks else 0
 
     def is_foreign(self, payload_type: int) -> bool:
         """Whether something else was announced."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from panotui.meter.rtp.clock import wrap32
+from panotui.meter.rtp.foresight import Coming
 from panotui.meter.rtp.metrics import RtpMetrics
 from panotui.meter.rtp.records import ORDER_BITS, Arrivals, RtpRecords, join
 from panotui.meter.rtp.sequence import MAX_DROPOUT, MAX_MISORDER
@@ -21,6 +22,7 @@ from panotui.meter.rtsp.dialogue import Track
 from panotui.meter.rtsp.multipart import Part
 from panotui.meter.rtsp.named_ports import Ports
 from panotui.meter.streams import media_heuristics
+from panotui.meter.streams.ahead import StreamsAhead
 from panotui.meter.streams.formats import Formats
 from panotui.meter.streams.known_streams import KnownStreams, Source, Stream
 from panotui.meter.streams.lanes import Announced, Lane, Recognised
@@ -60,7 +62,6 @@ _RENEWAL_S = 2.0  # tolerance between the clocks of a new SSRC and the old one
 _RENEWALS_LOOKED_AT = 16  # sources held per carrier, while a single packet may decide
 _BEGINS_NS = 10 * SECOND  # after SETUP, within which a session's own stream begins
 _STRAY_NS = SECOND  # of silence, after which an earlier session's stream is over
-_UNDECLARED = 256  # from a source's last number, for undeclared payload types
 _APP_RTP, _APP_SRTP = APPS.index("rtp"), APPS.index("srtp")
 
 
@@ -80,6 +81,7 @@ class StreamTable:
         ports = Ports()
         self._udp = UdpMedia(ports, self._known, self._probation, self._reports, self._mark)
         self.goes_on, self.pieces = self._udp.goes_on, self._udp.pieces
+        self._ahead = StreamsAhead(self.metrics, self._known, self._formats, self._udp)
         self._signalling = Signalling(
             settings.rtsp_connections_max,
             ports,
@@ -96,8 +98,7 @@ class StreamTable:
         self._waiting_count = 0
         self._last_rows: list[Rows] = []
         self._last_seconds: list[Rows] = []
-        self._now_ns = 0
-        self._looked_ns = 0  # the newest tick that was looked at, see `look`
+        self._now_ns = self._looked_ns = 0  # the newest tick; that which was looked at, see `look`
 
     def _lane(self, tcp: bool) -> Lane:
         return self._rtsp if tcp else self._udp
@@ -192,7 +193,7 @@ class StreamTable:
         ):
             chosen = order[begin:end]
             announced = lane.announced(carrier, int(packets.time_ns[chosen[-1]]))
-            source = (tcp, carrier, ssrc, _part_of(announced, kind))
+            source = (tcp, carrier, ssrc, announced.part_of(kind))
             stream = self._stream_at(source, announced, kind)
             if stream is not None:
                 self._follow(stream, announced, kind)
@@ -607,10 +608,17 @@ class StreamTable:
         """No stream, and no dialogue that may announce one: then time changes nothing."""
         return not (len(self._known) or self._connections.by_flow or self._waiting or self._apps)
 
-    def look(self, now_ns: int) -> tuple[Rows, Rows] | None:
+    @property
+    def ahead(self) -> StreamsAhead | None:
+        """What packets to come will give; None while something else waits for a look."""
+        self._ahead.waiting = self._waiting
+        waits = (self._reports, self._apps, self._last_rows, self.pieces, self._formats.learnt)
+        return None if any(waits) or self._connections.holding else self._ahead
+
+    def look(self, now_ns: int, ahead: Coming | None = None) -> tuple[Rows, Rows] | None:
         """The rows of streams and of their seconds that changed by the tick at `now_ns`, if there
-        is nothing else to report. A later tick reports them as well."""
-        self.tick(now_ns)
+        is nothing else to report; the next tick reports them again. `ahead`: of several ticks."""
+        self.tick(now_ns, ahead)
         self._looked_ns = now_ns
         told = len(self._last_seconds)
         self._close_seconds()
@@ -621,14 +629,15 @@ class StreamTable:
         seconds = np.concatenate(parts) if parts else np.zeros(0, STREAM_SECOND_DTYPE)
         return self.metrics.rows(np.flatnonzero(self._state.changed)), seconds
 
-    def tick(self, now_ns: int) -> None:
+    def tick(self, now_ns: int, ahead: Coming | None = None) -> None:
         """Once a second of packet time."""
         if now_ns == self._looked_ns:
             return
         self._now_ns = max(self._now_ns, now_ns)
         self.measure()
+        self._formats.learnt = False
         self._messages += self._udp.settled_pieces(now_ns)
-        self.metrics.tick(now_ns)
+        self.metrics.tick(now_ns, ahead)
         self._connections.tick(now_ns)
         for stream in self._known.crowded(CARRIER_STREAMS_MAX)[:RETIRED_PER_TICK]:
             self._retire(stream, _EVICTED)
@@ -689,11 +698,3 @@ class StreamTable:
 def _same(one: Track, other: Track) -> bool:
     """Whether it is one track of a camera, set up again."""
     return bool(one.url) and one.url == other.url
-
-
-def _part_of(announced: Announced, kind: int) -> int:
-    """The key that separates packets of one SSRC: their track, or none."""
-    track = announced.track_of(kind)
-    if track is not None:
-        return announced.tracks.index(track)
-    return _UNDECLARED + kind if announced.tracks else 0

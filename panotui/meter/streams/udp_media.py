@@ -8,6 +8,7 @@ SSRC, packets before media (STUN, DTLS). A flow with too many other packets is i
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 
@@ -22,10 +23,12 @@ from panotui.meter.streams.media_heuristics import STRIKE
 from panotui.meter.streams.pieces import Pieces
 from panotui.meter.streams.probation import Probation
 from panotui.meter.streams.rtcp_reports import RtcpReports
-from panotui.model import APPS, I32, I64, U8, U64, Bool, PacketBatch, StreamPieces
+from panotui.model import APPS, I32, I64, U8, U16, U64, Bool, PacketBatch, StreamPieces
+from panotui.wire import rtcp
 from panotui.wire.columns import Columns
 from panotui.wire.rtp import LOOK, WORD_BYTES, RtpColumns, plain_headers, read_headers
 
+Report: TypeAlias = tuple[rtcp.Compound, Place]
 _APP_RTCP = APPS.index("rtcp")
 _PLAUSIBLE = np.array(
     [kind < 128 and media_heuristics.plausible_payload_type(kind) for kind in range(256)]
@@ -121,6 +124,39 @@ class UdpMedia:
         plain |= carriers.kind[place] == RTCP
         plain &= carriers.flow[place] == flow_id
         return plain
+
+    def foresee(
+        self, batch: PacketBatch, columns: Columns, rows: I64, slot: I64 | I32, from_client: Bool
+    ) -> tuple[U16, Arrivals, I64, I64]:
+        """Rows (n,) that go on, see `goes_on`, before they are read: streams and packets of those
+        that are RTP; the other rows, and their carriers.
+        """
+        place = slot.astype(np.int64) * 2 + from_client
+        stream = self.carriers.stream[place]
+        other = np.flatnonzero(stream < 0)
+        others = rows[other], place[other]
+        if len(other):
+            media = np.flatnonzero(stream >= 0)
+            rows, stream = rows[media], stream[media]
+        first, second, third = (words.take(rows) for words in columns.transport)
+        header = plain_headers(
+            (first, second, third),
+            second.astype(np.uint32),
+            columns.payload.take(rows),
+            columns.payload_length.take(rows),
+            columns.payload_captured.take(rows),
+        )
+        return stream.astype(np.uint16), _arrivals(batch, rows, header), *others
+
+    def report(self, batch: PacketBatch, columns: Columns, row: int, carrier: int) -> Report | None:
+        """The RTCP packet of a row that is not read yet; None if it is none, or of a new place."""
+        place = self._places.get(carrier)
+        start, captured = int(columns.payload[row]), int(columns.payload_captured[row])
+        raw = batch.data[start : start + captured].tobytes()
+        if place is None or len(raw) < 8 or captured < int(columns.payload_length[row]):
+            return None
+        said = rtcp.parse(raw, complete=True) if raw[0] >> 6 == 2 and raw[1] >= 200 else None
+        return None if said is None else (said, place)
 
     # ------------------------------------------------------------ packets
 
