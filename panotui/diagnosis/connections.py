@@ -8,6 +8,7 @@ from collections import OrderedDict, deque
 import numpy as np
 from msgspec import Struct, field
 
+from panotui.diagnosis.cameras.words import anchor_of
 from panotui.diagnosis.cloud import IDLE, TABLE_MAX
 from panotui.diagnosis.cloud import LIMITS as CLOUD_LIMITS
 from panotui.diagnosis.cuts import Cuts, ended_by
@@ -215,8 +216,7 @@ class SessionRule(Rule):
                     tuple(e[2] for e in recent_ends[-8:]),
                     recent_ends[0][0],
                     recent_ends[-1][0],
-                    # each end is followed by a new opening
-                    covers=(f"mqtt-flapping|{host} {client}",),
+                    covers=_as_ends(facts, client, server, host, middle),
                 )
             )
         return out
@@ -425,3 +425,17 @@ def _ended_by_client(
 
 def _ends_of(row: FlowRow) -> bytes:
     return row.src + row.dst + struct.pack("!HH", row.sport, row.dport)
+
+
+def _as_ends(facts: Facts, client: str, server: str, host: str, silent_s: float) -> tuple[str, ...]:
+    """The findings that such ends look like: each is followed by a new opening, and ends a camera's
+    session. At the time-out that the camera has announced, the camera itself may have ended it.
+    """
+    camera = facts.cameras.get(server)
+    if camera is None:
+        return (f"mqtt-flapping|{host} {client}",)
+    announced = min((s.timeout_s for s in camera.sessions.values()), default=0)
+    if announced and silent_s >= announced:
+        return ()
+    anchor = anchor_of(camera)
+    return tuple(f"{kind}|{anchor}" for kind in ("rtsp-closed", "rtsp-timeout", "rtsp-keepalive"))

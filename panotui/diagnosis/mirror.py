@@ -57,7 +57,8 @@ class MirrorRule(Rule):
         _, copies_before, packets_before = history[0]
         if now - self._since_ns <= MINUTE:
             copies_before = packets_before = 0
-        copies = counters.mirror_duplicates - copies_before
+        every = counters.mirror_duplicates
+        copies = every - copies_before
         packets = counters.packets - packets_before
         if copies >= LIMITS.copies:
             self.due(now + SECOND)
@@ -66,8 +67,8 @@ class MirrorRule(Rule):
                 Observation(
                     "mirror-duplicates",
                     "mirror",
-                    {"copies": str(copies), "packets": str(packets)},
-                    (evidence(*facts.ports.copied, f"the newest of {copies} repeated frames"),),
+                    {"copies": str(every), "packets": str(counters.packets)},
+                    (evidence(*facts.ports.copied, f"the newest of {every} repeated frames"),),
                 )
             )
         out.extend(self._loss(facts))

@@ -127,6 +127,8 @@ class SilenceRule(Rule):
         busy = sum(c.busy for c in mine)
         still_sent_to = last_in > last_out + LIMITS.alive_ns and now - last_in < LIMITS.alive_ns
         still_sent_to &= sum(c.unreturned for c in mine) >= LIMITS.unreturned_packets
+        # media over UDP need no answer: what has hardly sent has not stopped to
+        still_sent_to &= sum(c.spoke for c in mine) >= LIMITS.busy_s
         hush = self._usual(port.name, max((c.longest_hush_s for c in mine), default=0), hush=True)
         pause = self._usual(port.name, max((c.longest_gap_s for c in mine), default=0), hush=False)
         gap = hush if still_sent_to else pause

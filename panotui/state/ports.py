@@ -61,6 +61,7 @@ class MacCount(Struct):
     last_in_ns: int = 0
     last_ns: int = 0
     busy: int = 0  # seconds with any traffic
+    spoke: int = 0  # seconds in which it sent
     longest_gap_s: int = 0  # longest pause between two of them
     longest_hush_s: int = 0  # longest pause between two seconds in which it sent
     unreturned: int = 0  # packets to it since it last sent
@@ -189,6 +190,7 @@ class PortBook:
                 if mine.last_out_ns:
                     hush = (time_ns - mine.last_out_ns) // SECOND
                     mine.longest_hush_s = max(mine.longest_hush_s, hush)
+                mine.spoke += time_ns > mine.last_out_ns
                 mine.last_out_ns = max(mine.last_out_ns, time_ns)
                 mine.unreturned = 0
                 mine.sent(row.second, row.last_packet)

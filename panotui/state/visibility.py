@@ -100,6 +100,7 @@ class Visibility:
         self.evicted = 0
         self.version = 0  # rises when a result of this book may have changed
         self._unaddressed = Seen()  # conversations without Ethernet addresses
+        self.only_tcp = True  # nothing else was seen: perhaps a filter has taken it out
         self._both_ways = False  # some TCP conversation was seen in both directions
         self._all_one_way = False  # result for that version and input
         self._judged_at: tuple[int, bool] | None = None
@@ -112,6 +113,7 @@ class Visibility:
 
     def observe(self, message: AnyMessage, meter: int) -> None:
         """Process a message that proves what can be seen."""
+        self.only_tcp = False
         if isinstance(message, DhcpMessage) and message.type in ("offer", "ack", "nak"):
             self.version += not self.leases_seen
             self.leases_seen = True
@@ -188,6 +190,7 @@ class Visibility:
         if not len(slots):
             return
         tcp, out, back = rows["protocol"] == 6, rows["packets_out"], rows["packets_in"]
+        self.only_tcp &= bool(tcp.all())
         only_out, only_in = (back == 0) & (out > 0), (out == 0) & (back > 0)
         goes_on = out + back >= LIMITS.packets
         # a host that acknowledges has received something

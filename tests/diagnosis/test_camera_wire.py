@@ -11,6 +11,7 @@ from tests.diagnosis.wire import (
     CAMERA_MAC,
     ETH0,
     EVERYBODY,
+    RST,
     Rtsp,
     Wire,
     arp_packet,
@@ -341,3 +342,51 @@ def test_camera_that_falls_silent_does_not_answer_since_then(
     found = told(wire.watch(end=45.0))
     first = (found["camera-unreachable"].first_time_ns - START) / SECOND
     assert first == pytest.approx(begins, abs=0.3)
+
+
+@pytest.mark.parametrize(
+    ("beside", "severity", "confidence", "words"),
+    [
+        ("", "warning", "possible", "holds nothing but TCP"),  # tcpdump port 554
+        ("a question", "error", "likely", "UDP media ports are blocked"),
+        ("an ARP frame", "error", "likely", "UDP media ports are blocked"),
+    ],
+)
+def test_media_that_a_filter_may_have_left_out_are_not_called_blocked(
+    beside: str, severity: str, confidence: str, words: str
+) -> None:
+    wire = Wire()
+    Rtsp(wire).play(0.2)
+    wire.tcp((ETH0, APPLIANCE, 50_000), (CAMERA_MAC, CAMERA, 80)).open(20.0)
+    if beside == "a question":
+        wire.ask(3.0, "www.site.example", "198.51.100.7")
+    elif beside:
+        wire.add(3.0, arp_packet(1, ETH0, APPLIANCE, CAMERA))
+    found = told(wire.watch())["udp-blocked"]
+    assert (found.severity, found.confidence) == (severity, confidence)
+    assert words in found.text
+    assert ("without a filter" in (found.action or "")) == (not beside)
+
+
+@pytest.mark.parametrize(
+    ("silence_s", "timeout_s", "expected"),
+    [
+        (58, 60, {"idle-timeout"}),  # nobody but a box between has a reason to end it then
+        (62, 60, {"idle-timeout", "rtsp-timeout"}),  # the camera said that it would
+    ],
+)
+def test_sessions_that_a_firewall_forgets_are_no_fault_of_the_camera(
+    silence_s: int, timeout_s: int, expected: set[str]
+) -> None:
+    wire = Wire()
+    for turn in range(4):
+        at = 0.2 + turn * (silence_s + 3)
+        session = Rtsp(wire, 40_000 + turn, timeout_s=timeout_s, ports=6000 + 2 * turn).play(at)
+        session.media(at + 0.4, at + silence_s, fps=5)
+        session.flow.send(at + 0.3 + silence_s, b"GET_PARAMETER * RTSP/1.0\r\nCSeq: 9\r\n\r\n")
+        session.flow.segment(at + 0.3001 + silence_s, False, RST)
+    findings = wire.watch(end=at + silence_s + 3).snapshot().findings
+    about = {"idle-timeout", "rtsp-timeout", "rtsp-closed", "rtsp-keepalive"}
+    shown = about & {f.id for f in findings if f.hidden_by is None}
+    assert shown
+    assert shown <= expected

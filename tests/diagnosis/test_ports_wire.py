@@ -21,6 +21,7 @@ from tests.diagnosis.wire import (
     arp_packet,
     ethernet,
     ipv4,
+    told,
     udp_segment,
 )
 from tests.made_up import APPLIANCE, CAMERA, START, site
@@ -203,3 +204,17 @@ def test_a_ports_row_leaves_out_what_the_mirror_doubles() -> None:
 
     assert counted(made(2), MIRROR) == counted(made(1), MIRROR)
     assert counted(made(3), MIRROR) == counted(made(1), MIRROR)
+
+
+@pytest.mark.parametrize("has_reported", [False, True])
+def test_port_that_reads_media_and_sends_nothing_is_not_silent(has_reported: bool) -> None:
+    """RTP over UDP needs no answer; a port that has sent reports and stops is silent."""
+    wire = Wire()
+    session = Rtsp(wire).play(0.2)
+    session.media(0.6, 80.0, fps=5)
+    for at in range(5, 30, 5):
+        if has_reported:
+            session.receiver_report(float(at))
+    wire.works(60.0, "198.51.100.20", 42_000, "www.site.example")
+    found = told(wire.watch(end=80.0))
+    assert ("port-silent" in found) == has_reported

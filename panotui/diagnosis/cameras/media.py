@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from panotui.diagnosis.cameras.unread import unread
 from panotui.diagnosis.cameras.words import about, reader_name, subject_of
 from panotui.diagnosis.facts import LIMITS as COMMON_LIMITS
@@ -215,7 +217,8 @@ def _nothing(camera: Camera, streams: list[StreamState], facts: Facts) -> list[O
             return [strange]
         tcp = any(s.transport == "tcp" for s in camera.sessions.values()) and bool(streams)
         ports = ports_text(wanted[0].asked or wanted[0].answered)
-        return [_blocked(camera, session, ports, ", while TCP works" if tcp else "", end)]
+        blocked = _blocked(camera, session, ports, ", while TCP works" if tcp else "", end)
+        return [_filtered(blocked, camera) if facts.visibility.only_tcp else blocked]
     return []
 
 
@@ -224,6 +227,21 @@ def _bound(session: Session, streams: list[StreamState]) -> bool:
     return any(
         f"{s.meter}-{s.row.session}" == session.key and s.row.last_ns >= session.play_ns
         for s in streams
+    )
+
+
+def _filtered(blocked: Observation, camera: Camera) -> Observation:
+    """The same where nothing but TCP was captured: that no UDP is seen proves nothing then."""
+    values = blocked.values
+    return replace(
+        blocked,
+        text=f"Camera {camera.name} plays, and no video is seen: this capture holds nothing but"
+        " TCP, so a filter has left the media out, or their UDP ports are blocked",
+        action="Capture again without a filter; if no UDP comes even then, allow UDP"
+        f" {values['ports']} from {camera.address} to {values['client']}, or set the stream to TCP"
+        " (interleaved)",
+        confidence="possible",
+        severity="warning",
     )
 
 
