@@ -105,7 +105,7 @@ class OwnAddressRule(Rule):
             old = table.get(port)
             if old is not None and old[0] == address:
                 packet = old[1].packet or packet
-            seen = evidence(row.last_ns, packet, f"{address} speaks from {port}'s MAC")
+            seen = evidence(row.last_ns, packet, f"{address} uses {port}'s MAC address")
             if table is self._strange and old is None and _is_declared(facts, address):
                 continue
             table[port] = (address, seen)
@@ -118,10 +118,10 @@ def _elsewhere(port: str, address: str, facts: Facts) -> tuple[str | None, str |
         return None, None
     network = ip_interface(said).network
     return (
-        f"Port {port} speaks from {address}, in another network than the site says"
+        f"Port {port} uses {address}, which is outside the network of the site file"
         f" ({said.split('/')[0]} in {network})",
-        f"Ask the owner of the switch in which VLAN the port of {port} is: it may be a"
-        " guest or quarantine network (802.1X, NAC); if the move is meant, update the site file"
+        f"Ask the owner of the switch which VLAN the port of {port} is in: it may be a"
+        " guest or quarantine network (802.1X, NAC); if the move is intended, update the site file"
         " and the firewall's rules",
     )
 

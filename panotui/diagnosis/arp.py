@@ -146,9 +146,11 @@ class ArpRule(Rule):
                     first.time_ns,
                     last,
                     text=f"{asker} asks by ARP for {most:,} addresses of the network in a minute,"
-                    " in vain"
-                    + (": somebody behind this router scans the network" if router else ""),
-                    action=f"Find out behind {asker} who scans the network" if router else None,
+                    " and none answers"
+                    + (": a host behind this router scans the network" if router else ""),
+                    action=f"Find out which host behind {asker} scans the network"
+                    if router
+                    else None,
                     severity="warning" if router else None,
                     key=f"{asker} by ARP",
                 )
@@ -246,7 +248,7 @@ def _spoof(ip: str, owner: Claim, spoofer: Claim, facts: Facts) -> Observation:
         spoofer.pushed_ns,
         spoofer.last.time_ns,
         text=None if gateway else f"{spoofer.mac} claims to be {ip}, which is at {owner.mac}",
-        detail=(f"{spoofer.pushes} claims that nobody asked for; the owner goes on answering",),
+        detail=(f"{spoofer.pushes} claims that nobody asked for; the owner still answers",),
     )
 
 
@@ -283,7 +285,7 @@ def _speaks(ip: str, port: str, facts: Facts) -> EvidenceRecord | None:
     if not mine.any():
         return None
     row = int(np.argmax(np.where(mine, rows["last_out_ns"], 0)))
-    text = f"{port} speaks from {ip}"
+    text = f"{port} uses {ip}"
     return evidence(int(rows["last_out_ns"][row]), int(rows["last_packet"][row]), text)
 
 

@@ -111,7 +111,7 @@ class TimeRule(Rule):
             )  # fmt: skip
             return replace(
                 seen, text=f"Time server {server} answers from another address, {other}: no client"
-                f" takes such an answer ({side.unanswered} requests)",
+                f" accepts such an answer ({side.unanswered} requests)",
             )  # fmt: skip
         if side.unanswered >= LIMITS.requests and (waited or side.unanswered > LIMITS.requests):
             seen = self._observation(
@@ -216,9 +216,9 @@ class TimeRule(Rule):
                 at,
                 severity="error" if far else None,
                 detail=(
-                    f"time server {one.server.address} answers, but the clock is not set by it",
+                    f"time server {one.server.address} answers, but the clock does not follow it",
                     *(
-                        ("TLS will fail: certificates look not yet or no longer valid",)
+                        ("TLS will fail: certificates seem to be expired or not valid yet",)
                         if far
                         else ()
                     ),
@@ -295,21 +295,21 @@ def _useless(side: Side, client: str) -> tuple[str, str | None]:
         )
     if kiss in _WANTS_KEY:
         return (
-            f"it wants requests that carry a key ({kiss})",
-            "Set another time server, or have its owner allow requests without a key",
+            f"it requires authenticated requests ({kiss})",
+            "Set another time server, or have its owner allow unauthenticated requests",
         )
     if kiss in _NOT_YET:
         said = f" ({kiss})" if kiss else ""
         return (
-            f"it has no time to give yet{said}",
-            "Wait some minutes; if it stays so, the server's owner should check where it takes its"
-            " time from",
+            f"it has no time to offer yet{said}",
+            "Wait a few minutes; if nothing changes, the server's owner should check its own time"
+            " source",
         )
     if kiss is not None:
         return f"it refuses with {kiss}", "Set another time server"
     if side.leap == 3:
-        return "it says itself that its clock is not synchronised", None
-    return f"it says that it is not in time (stratum {side.stratum})", None
+        return "it reports that its clock is not synchronised", None
+    return f"it reports that it is not synchronised (stratum {side.stratum})", None
 
 
 class _CameraClock(Struct, frozen=True):
@@ -415,8 +415,8 @@ def _measured_against(facts: Facts) -> str:
     ahead = _ahead_ns(facts)
     if ahead is not None and abs(ahead) > LIMITS.camera_clock_s * SECOND:
         by = seconds_text(ahead / SECOND)
-        return f"measured against the time servers, which differ from this box by {by}"
-    return "measured against this box's own clock"
+        return f"measured against the time servers, which differ from this machine by {by}"
+    return "measured against this machine's own clock"
 
 
 def seconds_text(seconds: float) -> str:

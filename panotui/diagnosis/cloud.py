@@ -243,7 +243,7 @@ def _blocked(failing: Failing, facts: Facts) -> Observation:
         else seen.action,
         severity=seen.severity or "warning",
         confidence=confidence,
-        detail=(*detail, "nothing else of its kind has answered since to compare with"),
+        detail=(*detail, "nothing comparable has answered since"),
     )
 
 
@@ -277,7 +277,7 @@ def _filtered(failing: Failing, facts: Facts) -> Observation:
         action=seen.action
         or f"Ask the owner of the firewall what it does with TLS to {failing.host}",
         confidence="possible",
-        detail=(*seen.detail, "no other name has passed this step since to compare with"),
+        detail=(*seen.detail, "no other name has passed this step since"),
     )
 
 
@@ -322,9 +322,9 @@ def _of_one_address(
         seen, severity="warning", confidence="likely", subject=host,
         key=f"{host} {target.server}", replaces=(f"tcp-blocked|{host}", f"tcp-refused|{host}"),
         text=f"One address of {host} {does} on port {target.port}: {target.server},"
-        f" {len(tries)} attempts since {clock_text(since)}, while the name's others work",
+        f" {len(tries)} attempts since {clock_text(since)}, while its other addresses work",
         action=f"Ask the owner of the firewall to allow {host} by its name, not by a list of"
-        f" addresses: AWS changes them, and {target.server} is missing there",
+        f" addresses: AWS changes them, and {target.server} is missing from it",
     )  # fmt: skip
 
 

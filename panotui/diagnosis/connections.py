@@ -397,10 +397,10 @@ def _ended_by_server(
     longest = max(e[2] for e in soon) / SECOND
     who = facts.port_of(entry.client) or entry.client
     return (
-        f"{entry.host} takes each MQTT connection of {who} and closes it itself within"
+        f"{entry.host} accepts each MQTT connection of {who} and closes it within"
         f" {max(longest, 0.1):.1f} s, {len(soon)} times in 10 min",
-        "Look in AWS IoT at the thing of this appliance: its certificate must be active, with a"
-        " policy that lets it connect with this client id, and no other device may use that id",
+        "Check the thing of this appliance in AWS IoT: its certificate must be active, its policy"
+        " must allow this client id, and no other device may use that id",
     )
 
 
@@ -416,9 +416,9 @@ def _ended_by_client(
     who = facts.port_of(entry.client) or entry.client
     usual = own[len(own) // 2] / SECOND
     return (
-        f"{who} opens its MQTT connection to {entry.host} again and again and ends it itself after"
+        f"{who} keeps opening its MQTT connection to {entry.host} and ends it itself after"
         f" {usual:.0f} s, {len(own)} times in 10 min: most likely it gets no answer inside TLS",
-        f"Ask the owner of the firewall what happens to MQTT of {entry.client} after the TLS"
+        f"Ask the owner of the firewall what happens to MQTT from {entry.client} after the TLS"
         " handshake (application control, inspection)",
     )
 

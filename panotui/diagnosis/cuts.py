@@ -145,7 +145,7 @@ def _observation(host: _Host, cuts: list[Cut], well: int, facts: Facts) -> Obser
     first, last = cuts[0], cuts[-1]
     kind = max(_SEEN, key=lambda how: sum(c.how == how for c in cuts))
     lives, sizes = sorted(c.lived_ns for c in cuts), sorted(c.moved for c in cuts)
-    rest = f"; {well} others ended well" if well else ""
+    rest = f"; {well} others ended normally" if well else ""
     who = f"{host.host} port {host.port}"
     since = f"{times(len(cuts))} since {clock_text(first.time_ns)}"
     foreign = [c for c in cuts if c.ttl and c.ttl_before and abs(c.ttl - c.ttl_before) > 1]
@@ -157,7 +157,7 @@ def _observation(host: _Host, cuts: list[Cut], well: int, facts: Facts) -> Obser
         )
     if kind == "starved":
         text = (
-            f"{who} begins to answer and then stops: no more comes after"
+            f"{who} begins to answer and then stops: nothing more comes after"
             f" {_between(sizes, _bytes)}, and the client gives up, {since}{rest}"
         )
         action = (
@@ -165,7 +165,11 @@ def _observation(host: _Host, cuts: list[Cut], well: int, facts: Facts) -> Obser
             f" {host.host}: a proxy or virus scan that waits for the end, or a limit"
         )
     else:
-        how = "takes no more (its window stays closed)" if kind == "shut" else "is reset by RST"
+        how = (
+            "accepts no more data (its window stays closed)"
+            if kind == "shut"
+            else "is reset by RST"
+        )
         after = f"after {_between(lives, _span)} and {_between(sizes, _bytes)} sent"
         side = "its side" if kind == "shut" else "the connection"
         box = (

@@ -214,7 +214,7 @@ def _declined(lease: Lease, client: _Client, facts: Facts) -> Observation | None
         _shown(tuple(row.seen)),
         row.first_ns,
         row.last_ns,
-        text=f"The addresses that DHCP gives to {client.name} are in use already: it declined"
+        text=f"The addresses that DHCP gives to {client.name} are already in use: it declined"
         f" {row.count} leases, the last for {lease.declined}"
         + (f", which {other} answers for" if other else ""),
         action=(

@@ -218,7 +218,7 @@ def _other_resolver(server: str, who: str, facts: Facts) -> str | None:
         return None
     return (
         f"Set the DNS server of {who} to {' or '.join(named[:2])}, in its settings or in the lease"
-        f" that it gets: {server} is none of the site's"
+        f" that it gets: {server} is not one of the site's"
     )
 
 
@@ -263,11 +263,11 @@ def _lost(
     if pairs and all(one.type == "AAAA" for one in raced):
         return _no_aaaa(resolver, who, lost, values)
     text = (
-        f"Lookups of {who} wait 5 s each: of two questions sent at once (IPv4 and IPv6) one gets no"
-        f" answer from {resolver.address} ({len(raced)} times)"
+        f"Lookups of {who} wait 5 s each: of two queries sent at once (IPv4 and IPv6),"
+        f" {resolver.address} answers only one ({len(raced)} times)"
         if pairs
-        else f"DNS server {resolver.address} leaves {len(lost)} of {asked} questions of {who}"
-        " unanswered; each such lookup waits some seconds"
+        else f"DNS server {resolver.address} does not answer {len(lost)} of {asked} queries of"
+        f" {who}; each such lookup waits a few seconds"
     )
     return Observation(
         "dns-slow",
@@ -278,7 +278,7 @@ def _lost(
         lost[-1].time_ns,
         text=text,
         action=f"The firewall's owner should let both answers of {resolver.address} through: a"
-        " firewall or NAT on the way drops one of two that cross it at once"
+        " firewall or NAT on the way drops one of two that cross it together"
         if pairs
         else f"Check the way to {resolver.address} for loss, or use a nearer DNS server",
     )
@@ -297,8 +297,8 @@ def _no_aaaa(resolver: Resolver, who: str, lost: list[Lost], values: dict[str, s
         severity=None if waits else "info",
         text=f"DNS server {resolver.address} does not answer {who} when it asks for IPv6 addresses"
         f" (AAAA, {len(lost)} times)" + ("; such lookups wait 5 s each" if waits else ""),
-        action=f"The owner of {resolver.address} should let it answer AAAA questions, if only by"
-        " saying that there is no such address",
+        action=f"The owner of {resolver.address} should make it answer AAAA queries, even if only"
+        " to say that there is no such address",
     )
 
 
@@ -564,10 +564,10 @@ def _guide(facts: Facts) -> list[Observation]:
             min(u.first_ns for u in rows),
             max(u.last_ns for u in rows),
             severity="info" if asked else "warning",
-            text=f"{who} asks for {'names' if len(names) > 1 else 'a name'} that only the guide of"
-            f" 2021 prints and that never existed: {named}",
-            action=f"Whoever set these names should write {real[0]} in place of {names[0]}",
-            detail=("the real names are asked for as well",) if asked else (),
+            text=f"{who} looks up {'names' if len(names) > 1 else 'a name'} that the guide of 2021"
+            f" prints, but that never existed: {named}",
+            action=f"Replace {names[0]} with {real[0]} wherever these names are set",
+            detail=("the real names are looked up as well",) if asked else (),
         )
     ]
 

@@ -160,7 +160,7 @@ def _failing_at(
         )
     if attempt.distrusts:
         reason = (
-            "; the appliance leaves right after the server's certificate, so it does not trust it"
+            "; the appliance hangs up right after the server's certificate, so it does not trust it"
             " (TLS inspection on the way, or a wrong clock)"
         )
     count = len(target.failures)
@@ -172,10 +172,10 @@ def _failing_at(
     if attempt.doubted:
         more["severity"] = "warning"
         more["text"] = (
-            f"{host} port {target.port} takes requests and answers none:"
+            f"{host} port {target.port} accepts requests and answers none:"
             f" {counted(count, 'attempt')}, the last: {attempt.words()}"
         )
-        lines = (*lines, "possible as well: the client ends a wait of its own, as in a long poll")
+        lines = (*lines, "also possible: the client ends its own wait, as in a long poll")
     return _observe(
         "endpoint-failing", target, attempt, host, facts, detail=lines, **more,
         values={

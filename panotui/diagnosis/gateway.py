@@ -293,7 +293,7 @@ class GatewayRule(Rule):
                     (way.first,),
                     way.first.time_ns,
                     way.last_ns,
-                    text=f"Port {port} sends what is meant for other networks to {other}, which"
+                    text=f"Port {port} sends traffic for other networks to {other}, which"
                     f" forwards nothing; the site's gateway is {right[0]}",
                 )
             )
@@ -406,10 +406,9 @@ def _failed_over(gateway: str, group: RouterGroup, facts: Facts) -> list[Observa
     name = group.protocol.upper()
     text = (
         f"Gateway {gateway} is served by two routers at once: {group.before} and {group.active}"
-        f" both say by {name} that they are active"
+        f" both claim by {name} to be active"
         if both
-        else f"The routers of gateway {gateway} changed over ({name}): {group.active} stands in for"
-        f" {group.before}"
+        else f"Gateway {gateway} failed over ({name}): {group.active} took over from {group.before}"
     )
     return [
         Observation(

@@ -12,6 +12,7 @@ from collections import deque
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND
+from panotui.model.quantities import link_speed
 from panotui.state.ports import LinkState, neighbour_text
 
 MINUTE = 60 * SECOND
@@ -51,7 +52,9 @@ class LinkRule(Rule):
         reading = link.reading
         out: list[Observation] = []
         values = {"port": subject, "interface": subject}
-        where = ("this is the probe's own interface: a mirror port is down, the site may be well",)
+        where = (
+            "this is the probe's own interface: a mirror port is down; the site itself may be fine",
+        )
         if reading.up is False or not reading.present:
             text = None if reading.present else f"Interface {subject} has gone"
             at = link.down_ns or reading.time_ns
@@ -81,7 +84,7 @@ class LinkRule(Rule):
                     "link-slow",
                     subject,
                     {**values, "speed": str(speed)},
-                    (evidence(reading.time_ns, 0, f"negotiated {speed} Mb/s"),),
+                    (evidence(reading.time_ns, 0, f"negotiated {link_speed(speed)}"),),
                     severity="info" if ours else None,
                 )
             )

@@ -60,7 +60,7 @@ def of_fate(fate: Fate, failing: list[Failing], facts: Facts) -> Observation:
     reason = f" ({message.src} says {icmp_meaning(message)})" if message else ""
     lost = next((f.target.lost_at for f in members if f.target.lost_at is not None), None)
     if lost is not None and message is None:
-        reason = f" ({lost.src} says by ICMP that packets go round in a circle there)"
+        reason = f" ({lost.src} says by ICMP that packets loop there)"
         proofs = (*proofs[:7], evidence(lost.time_ns, lost.packet, "ICMP: time exceeded"))
     detail = tuple(f"{n} does not answer" for n in names[:6])
     values = {
@@ -90,7 +90,7 @@ def of_fate(fate: Fate, failing: list[Failing], facts: Facts) -> Observation:
             common, id="ipv6-unreachable",
             values={**values, "detail": "; IPv4 is used instead" if works else ""},
             action="Ask the owner of the router to look at its NAT64 gateway: the appliance reaches"
-            " IPv4 hosts through it alone (64:ff9b::/96)"
+            " IPv4 hosts only through it (64:ff9b::/96)"
             if members and through and not works else None,
             severity="info" if works else "error",
             covers=tuple(t.key for t in fate.members),
@@ -172,11 +172,11 @@ def _accepted_nearby(fate: Fate, members: list[Failing]) -> tuple[str | None, st
         return None, None
     way, last = fate.element[1], members[-1].attempt
     return (
-        f"Something near {way} accepts its connections in place of the servers (in"
-        f" {milliseconds(max(trips))}), and no first message is answered since"
+        f"Something near {way} accepts its connections instead of the servers (in"
+        f" {milliseconds(max(trips))}), and no first message has been answered since"
         f" {clock_text(fate.since_ns)}, whatever the name ({how_cut(last)}): {listed(fate.names)}",
         "Ask the owner of the firewall whether the line behind it works: it accepts connections"
-        " itself (SYN proxy, TLS inspection), and nothing comes from beyond",
+        " itself (SYN proxy, TLS inspection), and nothing comes from beyond it",
     )
 
 
@@ -256,8 +256,8 @@ def _as_one(found: list[Failing], names: list[str], facts: Facts) -> Observation
         if worked(("number", f"{way} {port}"), facts)[0] >= since:
             return None
         return Observation(
-            kind, way, text=f"Every connection of {way} to TCP port {port} is refused by RST since"
-            f" {said}: {len(names)} hosts were tried ({hosts})",
+            kind, way, text=f"Every connection from {way} to TCP port {port} has been refused by"
+            f" RST since {said}: {len(names)} hosts were tried ({hosts})",
             action=f"{owner} TCP {port} from {way} to {policy}", key=f"TCP {port}",
         )  # fmt: skip
     if kind == "icmp-blocked" and one.target.icmp is not None:
@@ -284,16 +284,16 @@ def _as_one(found: list[Failing], names: list[str], facts: Facts) -> Observation
     if all(f.attempt.distrusts for f in found):
         return Observation(
             "tls-intercepted", way, confidence="likely",
-            text=f"The appliance leaves each TLS handshake right after the server's certificate"
-            f" since {said}, whatever the name: it does not trust it, as with TLS inspection on the"
+            text=f"Since {said} the appliance has ended each TLS handshake right after the server's"
+            " certificate, whatever the name: it does not trust it, as with TLS inspection on the"
             f" way or a wrong clock ({hosts})",
             action="Ask the owner of the firewall whether it inspects TLS, and to exempt the"
             " appliance, which trusts only Amazon's roots; check the appliance's clock as well",
             key="leaves", values={"issuer": ""},
         )  # fmt: skip
     return Observation(
-        kind, way, text=f"{len(names)} endpoints do not work since {said}, each attempt ends alike"
-        f" ({one.attempt.words()}): {hosts}",
+        kind, way, text=f"{len(names)} endpoints have not worked since {said}; each attempt ends"
+        f" the same way ({one.attempt.words()}): {hosts}",
         action=after_the_handshake("any of them", way)
         if one.attempt.how == "unanswered"
         else f"Ask the owner of the firewall what happens to TLS connections of {way} at this"
@@ -326,7 +326,7 @@ def _by_the_wrong_port(seen: Observation, way: str, facts: Facts) -> Observation
     return replace(
         seen,
         text=f"The appliance sends its cloud traffic out of {way}, the camera port, and nothing"
-        f" answers there since {seen.values['since']}: {seen.values['count']} hosts were tried"
+        f" has answered there since {seen.values['since']}: {seen.values['count']} hosts were tried"
         f" ({seen.values['names']})",
         action=f"Keep one default route, on {cloud}: remove the gateway of {way} in the appliance's"
         " network settings",

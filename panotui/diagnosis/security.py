@@ -353,7 +353,7 @@ class CleartextRule(Rule):
             if message.from_client and message.credentials:
                 self._note(message, facts, "HTTP password (Basic)", "Use HTTPS", True)
             elif message.from_client and message.method not in (None, "CONNECT", "M-SEARCH"):
-                self._note(message, facts, "HTTP", "Use HTTPS if what is said matters", False)
+                self._note(message, facts, "HTTP", "Use HTTPS if the contents matter", False)
         elif isinstance(message, MqttMessage):
             if message.type == "connect":
                 what = "MQTT with a user name" if message.username else "MQTT"

@@ -154,8 +154,8 @@ class SilenceRule(Rule):
         if known is None or longest_s > known.longest_s:
             self._faults[port.name] = _Fault(longest_s, hush, pause)
         since = last_out if still_sent_to else max(last_out, last_in)
-        detail = [f"control: port {name} goes on" for name in others[:1]]
-        detail += [f"it {h.text} no more" for h in overdue[:3]]
+        detail = [f"control: port {name} is still seen" for name in others[:1]]
+        detail += [f"it no longer {h.text}" for h in overdue[:3]]
         where = "from" if still_sent_to else "from or to"
         return Observation(
             "port-silent",
@@ -169,7 +169,7 @@ class SilenceRule(Rule):
             # nothing is seen of its neighbours either: the cable, or the mirror
             "possible" if is_dark else None,
             detail=tuple(detail),
-            text=f"Port {port.name} has fallen silent, and all beside it where it is seen"
+            text=f"Port {port.name} has gone silent, and so has everything beside it"
             if is_dark
             else None,
         )  # fmt: skip

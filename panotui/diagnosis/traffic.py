@@ -22,7 +22,7 @@ from panotui.model import (
     mac_text,
     mac_value,
 )
-from panotui.model.quantities import listed, times
+from panotui.model.quantities import link_speed, listed, times
 from panotui.state.ports import Looped
 
 LIMITS = thresholds().traffic
@@ -83,7 +83,7 @@ class TrafficRule(Rule):
             if message.vlan:
                 extra.append(f"VLAN {message.vlan}")
             if message.speed_mbps:
-                extra.append(f"{message.speed_mbps} Mb/s {message.duplex or ''}".strip())
+                extra.append(link_speed(message.speed_mbps, message.duplex))
             out.append(
                 Observation(
                     "lldp-info",

@@ -77,7 +77,7 @@ def told(one: Bad, facts: Facts) -> Observation:
     client = facts.port_of(one.client) or one.client
     text = _text(one, names, client)
     answers = counted(one.count, "answer")
-    rescue = ("another DNS server answers for it, so that it works",) if one.rescued else ()
+    rescue = ("another DNS server answers for it, so it works",) if one.rescued else ()
     return Observation(
         _IDS[one.kind],
         one.server if several else names[0],
@@ -121,13 +121,11 @@ def _text(one: Bad, names: list[str], client: str) -> str | None:
         return f"{does('refuse')} to answer {client} at all (REFUSED)"
     if one.kind == "search":
         return (
-            f"{does('lead')} {one.through} elsewhere: with the search domain behind it"
+            f"{does('lead')} {one.through} elsewhere: with the search domain appended"
             f" ({names[0]}) {'they answer' if several else 'it answers'} {one.address}"
         )
     if one.only_six:
-        return (
-            f"{does('give')} IPv6 addresses alone for {names_of(names)}, and {client} has no IPv6"
-        )
+        return f"{does('give')} only IPv6 addresses for {names_of(names)}, and {client} has no IPv6"
     if _own_alias(one) and len(names) == 1:
         return f"{does('lead')} {names[0]} to the alias {one.through}, which has no address"
     if one.kind == "nodata" and one.through and len(names) == 1:
@@ -173,7 +171,7 @@ def _action(one: Bad, names: list[str]) -> str | None:
         )
     if _own_alias(one) and len(names) == 1:
         return (
-            f"The owner of {server} should correct the alias {one.through}, or take it away: it"
+            f"The owner of {server} should correct the alias {one.through}, or remove it: it"
             f" hides {names[0]}"
         )
     if one.kind == "refused" and not one.everything:
@@ -181,7 +179,7 @@ def _action(one: Bad, names: list[str]) -> str | None:
     if one.kind == "sinkhole" and len(names) >= NAMED and one.whither not in (NOWHERE, "inside"):
         return (
             f"Ask the owner of {server} why every name of AWS leads to {one.address}: a portal, a"
-            " line that is suspended or a filter; the appliance must be let through"
+            " suspended line or a filter; the appliance must be let through"
         )
     if one.kind == "sinkhole" and len(names) > 1:
         return (

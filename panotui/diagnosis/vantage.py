@@ -12,6 +12,7 @@ from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.sight import LIMITS as SIGHT_LIMITS
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, EvidenceRecord
+from panotui.model.quantities import counted
 
 LIMITS = thresholds().vantage
 
@@ -29,7 +30,7 @@ class VantageRule(Rule):
                 "snapped": str(facts.counters.snapped),
                 "packets": str(facts.counters.packets),
             }
-            said = evidence(facts.now_ns, 0, "frames all over the capture: none alone is the proof")
+            said = evidence(facts.now_ns, 0, "frames throughout the capture, no single one")
             out.append(Observation("capture-snapped", "capture", values, (said,)))
         seen = facts.counters.packets >= LIMITS.packets or len(facts.visibility.hosts) > 4
         waited = facts.now_ns - facts.started_ns >= SIGHT_LIMITS.appliance_ns
@@ -45,12 +46,13 @@ class VantageRule(Rule):
     def _plain(index: int, facts: Facts) -> Observation:
         at = facts.visibility.interfaces[index]
         own = " and one host's own traffic" if at.common else ""
+        hosts = counted(len(at.speakers), "host")
         return Observation(
             "not-a-mirror", facts.interface_name(index),
             {"interface": facts.interface_name(index), "detail": own},
             (evidence(*at.newest, "the newest of its broadcasts"),),
             first_ns=at.since_ns,
-            detail=(f"{at.spread} broadcasts and multicasts of {len(at.speakers)} hosts",),
+            detail=(f"{at.spread} broadcasts and multicasts of {hosts}",),
         )  # fmt: skip
 
     @staticmethod

@@ -33,6 +33,13 @@ def rate(rate_bps: float | None, unit: str = "b/s", unknown: str = UNKNOWN) -> s
     return f"{rate_bps:.0f} {unit}"
 
 
+def link_speed(speed_mbps: float, duplex: str | None = None) -> str:
+    """The nominal speed of a link: `100 Mb/s`, `2.5 Gb/s`, `10 Gb/s full duplex`."""
+    scale, letter = (1000, "G") if speed_mbps >= 1000 else (1, "M")
+    text = f"{speed_mbps / scale:g} {letter}b/s"
+    return f"{text} {duplex} duplex" if duplex in ("full", "half") else text
+
+
 def size(size_bytes: float | None, unknown: str = UNKNOWN) -> str:
     """Bytes with an IEC unit: `512 B`, `3.20 KiB`, `1.84 GiB`."""
     if size_bytes is None or not math.isfinite(size_bytes):

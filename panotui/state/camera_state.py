@@ -131,14 +131,14 @@ def _astray(scene: Scene) -> Verdict | None:
     if not scene.astray:
         return None
     one = scene.astray[0]
-    return "silent", f"its media go to port {one.port}, asked was {one.asked}", one.first_ns
+    return "silent", f"its media go to port {one.port}, {one.asked} was requested", one.first_ns
 
 
 def _sealed(scene: Scene) -> Verdict | None:
     camera = scene.camera
     if camera.sealed_ns and scene.now_ns - camera.sealed_ns <= LIMITS.sealed_recent_ns:
         ports = ", ".join(str(port) for port in sorted(camera.sealed_tries)) or "322"
-        text = f"inside TLS (RTSPS, port {ports}): not to be looked into"
+        text = f"inside TLS (RTSPS, port {ports}): its contents cannot be seen"
         return "streaming", text, camera.sealed_since_ns
     return None
 
@@ -179,7 +179,7 @@ def _out_of_reach(scene: Scene) -> Verdict | None:
     answered = max((s.answered_ns for s in camera.sessions.values()), default=0)
     ended = [when for _, when in camera.hung_up if when > answered]
     if len(ended) > 1:
-        return "silent", "it ends connections before a word", ended[0]
+        return "silent", "it closes connections at once", ended[0]
     if camera.resets and camera.reset_ns > camera.connected_ns:
         return "refused", f"port {camera.reset_port} refuses the connection", camera.reset_ns
     return None

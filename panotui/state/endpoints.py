@@ -255,7 +255,7 @@ def _cut_off(
         return record
     return msgspec.structs.replace(
         record, state="failing", failing_step=STEPS[NEXT_HOP],
-        detail=f"it worked, and nothing was heard of it since {why}",
+        detail=f"it worked, but has not been heard since {why}",
     )  # fmt: skip
 
 
@@ -358,7 +358,7 @@ def _unanswered_times(server: TimeServer | None) -> tuple[AttemptRecord, ...]:
     side = server.side()
     said = [(at, packet, "asked", "silent", "asked, nothing after") for at, packet in side.asked]
     said += [
-        (at, packet, "answered", "rejected", "answer that fits no question")
+        (at, packet, "answered", "rejected", "answer that matches no query")
         for at, packet in side.rejected_seen
     ]
     return tuple(

@@ -676,7 +676,7 @@ def evidence_of(state: StreamState) -> tuple[EvidenceRecord, ...]:
         for gap in state.gaps
     ]
     found += [
-        EvidenceRecord(time_ns=r.time_ns, packet=r.packet or None, text="the stream began anew")
+        EvidenceRecord(time_ns=r.time_ns, packet=r.packet or None, text="the stream started over")
         for r in state.restarts
     ]
     found.sort(key=lambda one: one.time_ns)

@@ -21,7 +21,7 @@ from panotui.model import (
     StreamRecord,
     ViolationRecord,
 )
-from panotui.model.quantities import rate
+from panotui.model.quantities import link_speed, rate
 from panotui.state.leads import leads_nowhere
 from panotui.views.answers import of_camera, of_endpoint
 from panotui.views.frames import Detail, Section
@@ -218,7 +218,7 @@ def stream_detail(key: str, stream: StreamRecord, state: State, snapshot: Snapsh
             [
                 (
                     "",
-                    "? this tool missed packets: such a number may be its own fault"
+                    "? this tool missed packets, so such a number may be wrong"
                     if stream.uncertain
                     else "",
                 ),
@@ -269,12 +269,12 @@ def stream_detail(key: str, stream: StreamRecord, state: State, snapshot: Snapsh
                     ),
                 ),
                 *(
-                    [("foreign", f"{stream.foreign} packets of types that its SDP does not name")]
+                    [("foreign", f"{stream.foreign} packets of payload types that its SDP lacks")]
                     if stream.foreign
                     else []
                 ),
                 *(
-                    [("new SSRCs", f"{stream.ssrc_changes}, and the stream went on each time")]
+                    [("new SSRCs", f"{stream.ssrc_changes}, and the stream continued each time")]
                     if stream.ssrc_changes
                     else []
                 ),
@@ -332,9 +332,9 @@ def _odd(stream: StreamRecord) -> list[Line]:
     """Why a stream is not the one that its session announced."""
     lines: list[Line] = []
     if stream.stray:
-        lines.append(("stray", "an earlier session's, to a port that another one uses by now"))
+        lines.append(("stray", "of an earlier session, to a port that a newer one uses now"))
     if stream.undeclared:
-        said = f"type {stream.payload_type} is none of those that the session's SDP names"
+        said = f"type {stream.payload_type} is not in the session's SDP"
         lines.append(("undeclared", said))
     return lines
 
@@ -622,7 +622,7 @@ def port_detail(key: str, port: PortRecord, state: State, snapshot: Snapshot) ->
             whose.upper(),
             [
                 ("up", word(port.up)),
-                ("speed", number(port.speed_mbps, " Mb/s")),
+                ("speed", link_speed(port.speed_mbps) if port.speed_mbps else "-"),
                 ("duplex", word(port.duplex)),
                 ("carrier changes", word(port.carrier_changes)),
                 ("receive errors", word(port.rx_errors)),

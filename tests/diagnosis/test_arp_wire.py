@@ -148,8 +148,7 @@ def test_a_pair_of_routers_that_changes_over_and_back(virtual: bool) -> None:
     found = the(engine, "gateway-changed")
     assert found.cleared_time_ns is None
     assert found.text == (
-        f"The routers of gateway {GATEWAY} changed over (VRRP): 192.168.5.3 stands in for"
-        " 192.168.5.2"
+        f"Gateway {GATEWAY} failed over (VRRP): 192.168.5.3 took over from 192.168.5.2"
     )
     assert [e.text for e in found.evidence] == [
         "VRRP advertisement of 192.168.5.2", "VRRP advertisement of 192.168.5.3",
@@ -212,7 +211,7 @@ def test_a_gateway_that_forwards_nothing() -> None:
         flow.segment(2 + 3.0 * n, True, SYN)
     found = the(wire.watch(end=30), "wrong-gateway")
     assert found.text.startswith(
-        "Port eth1 sends what is meant for other networks to 192.168.5.254, which forwards nothing"
+        "Port eth1 sends traffic for other networks to 192.168.5.254, which forwards nothing"
     )
 
 
@@ -303,7 +302,8 @@ def test_a_host_that_asks_for_everybody(targets: int, expected: bool) -> None:
     assert loud(engine) == (["scan"] if expected else [])
     if expected:
         assert the(engine, "scan").text == (
-            "192.168.5.66 asks by ARP for 120 addresses of the network in a minute, in vain"
+            "192.168.5.66 asks by ARP for 120 addresses of the network in a minute,"
+            " and none answers"
         )
 
 

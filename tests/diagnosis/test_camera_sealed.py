@@ -28,7 +28,7 @@ def test_port_of_rtsps_is_known_by_its_url_or_by_custom(
     shot = wire.watch(site(camera=[known])).snapshot()
     told = next(c for c in shot.cameras if c.address == CAMERA)
     assert told.state == "streaming"
-    assert told.state_text == f"inside TLS (RTSPS, port {port}): not to be looked into"
+    assert told.state_text == f"inside TLS (RTSPS, port {port}): its contents cannot be seen"
     texts = [v.text for v in shot.violations]
     if allowed:
         assert texts == []

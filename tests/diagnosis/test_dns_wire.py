@@ -211,7 +211,7 @@ def test_a_search_domain_that_answers_for_everything_takes_the_name_away() -> No
     dns.look(1, f"{LOGS}.corp.example.com", "203.0.113.7")
     engine = watched(wire, 6)
     assert loud(engine) == ["dns-sinkhole"]
-    assert f"leads {LOGS} elsewhere: with the search domain behind it" in (
+    assert f"leads {LOGS} elsewhere: with the search domain appended" in (
         the(engine, "dns-sinkhole").text
     )
 
@@ -268,8 +268,8 @@ def test_single_questions_that_get_lost_on_the_way() -> None:
     engine = watched(wire, 45)
     assert loud(engine) == ["dns-slow"]
     assert the(engine, "dns-slow").text == (
-        f"DNS server {GATEWAY} leaves 5 of 30 questions of eth1 unanswered; each such lookup waits"
-        " some seconds"
+        f"DNS server {GATEWAY} does not answer 5 of 30 queries of eth1; each such lookup waits"
+        " a few seconds"
     )
 
 
@@ -312,7 +312,7 @@ def test_names_that_only_the_guide_prints(real: bool) -> None:
     assert loud(engine) == ([] if real else ["guide-names"])
     found = the(engine, "guide-names")
     assert found.text == (
-        "eth1 asks for a name that only the guide of 2021 prints and that never existed:"
+        "eth1 looks up a name that the guide of 2021 prints, but that never existed:"
         " logs.us-east-1.aws.amazon.com"
     )
     assert LOGS in found.action

@@ -95,9 +95,9 @@ def test_one_answer_that_fits_no_question_is_an_accident() -> None:
     [
         (b"RATE", "asks too often (RATE)", "asked less often"),
         (b"DENY", "refuses to serve eth1 (DENY)", "allow eth1"),
-        (b"INIT", "has no time to give yet (INIT)", "Wait some minutes"),
-        (bytes(4), "has no time to give yet", "Wait some minutes"),
-        (b"NKEY", "carry a key (NKEY)", "without a key"),
+        (b"INIT", "has no time to offer yet (INIT)", "Wait a few minutes"),
+        (bytes(4), "has no time to offer yet", "Wait a few minutes"),
+        (b"NKEY", "authenticated requests (NKEY)", "unauthenticated requests"),
         (b"XYZW", "refuses with XYZW", "another time server"),
     ],
 )

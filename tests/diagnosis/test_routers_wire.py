@@ -50,8 +50,7 @@ def test_hsrp_routers_that_change_over_behind_one_mac(switch_at: float, expected
     assert loud(engine) == (["gateway-changed"] if expected else [])
     if expected:
         assert the(engine, "gateway-changed").text == (
-            f"The routers of gateway {GATEWAY} changed over (HSRP): 192.168.5.3 stands in for"
-            " 192.168.5.2"
+            f"Gateway {GATEWAY} failed over (HSRP): 192.168.5.3 took over from 192.168.5.2"
         )
 
 

@@ -118,7 +118,7 @@ def test_every_codec_and_carrier_is_named_and_measured_side_by_side(tmp_path: Pa
     states = {c["name"]: (c["state"], c["state_text"]) for c in answer["cameras"]}
     assert states.pop("sealed") == (
         "streaming",
-        "inside TLS (RTSPS, port 322): not to be looked into",
+        "inside TLS (RTSPS, port 322): its contents cannot be seen",
     )
     assert {state for state, _ in states.values()} == {"streaming"}
     assert not answer["violations"]

@@ -287,7 +287,7 @@ class _Night:
                 sport=50_000, dst="203.0.113.9", dport=443, transport="tcp",
                 host="p2p.vendor.example", first_time_ns=start,
                 last_time_ns=start + 33 * SECOND, packets=53, bytes=40_000, flow="0-2", flows=12,
-                text="Camera gate speaks to the internet", suggestion="Block 10.20.0.12",
+                text="Camera gate contacts the internet", suggestion="Block 10.20.0.12",
             ),
         )  # fmt: skip
 

@@ -61,7 +61,7 @@ def violation(**fields: Any) -> ViolationRecord:
         "id": "v1", "reason": "stream-leak", "severity": "error", "port": "eth0",
         "src": "10.20.0.12", "sport": 4000, "dst": "203.0.113.99", "dport": 443,
         "transport": "tcp", "host": "p2p.vendor.example", "first_time_ns": NS,
-        "last_time_ns": NS, "packets": 53, "text": "Camera gate speaks to the internet",
+        "last_time_ns": NS, "packets": 53, "text": "Camera gate contacts the internet",
     }  # fmt: skip
     return ViolationRecord(**(given_fields | fields))
 

@@ -344,7 +344,7 @@ def aws_alone_is_blocked_by_country() -> Plant:
 
 @situation("tcp-blocked|endpoint-failing|slow-uplink", site=factory, also=(), says={"*": S3})
 def list_of_addresses_is_out_of_date() -> Plant:
-    """The firewall lists addresses, not names: of S3's two addresses one is missing there."""
+    """The firewall lists addresses, not names: of S3's two addresses one is missing from it."""
     plant = Plant()
     plant.starts()
     plant.broker(5.0, 400)

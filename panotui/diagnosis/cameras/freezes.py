@@ -41,7 +41,7 @@ def frozen(watched: Watched) -> Iterable[Observation]:
     if media_of(stream.codec) == "audio":
         yield from _mute(watched, session)
         return
-    where = ", the session is open" if session is not None and not session.ended else ""
+    where = ", although the session is open" if session is not None and not session.ended else ""
     sureness: Confidence = "certain" if session is not None else "likely"
     values = {**watched.values, "detail": where}
     for freeze in watched.events.freezes:
@@ -77,7 +77,7 @@ def frozen(watched: Watched) -> Iterable[Observation]:
     ):
         return
     if goodbye:
-        values["detail"] = " since it said goodbye (RTCP BYE), and the session is open"
+        values["detail"] = " since its RTCP BYE, although the session is open"
     yield Observation(
         "stream-frozen", watched.subject, {**values, "seconds": f"{silent:.0f}"},
         (evidence(last, row.last_packet, "last packet"),), last, now, sureness,
@@ -88,10 +88,10 @@ def frozen(watched: Watched) -> Iterable[Observation]:
 def _meanwhile(lost: int, caught: bool) -> tuple[str, ...]:
     """What the first packets after a freeze show about the time of the freeze."""
     if caught:
-        return ("what was held back came all at once then: it caught up",)
+        return ("the packets held back came all at once afterwards: the stream caught up",)
     if not lost:
         return ()
-    return (f"the camera went on: {lost:,} packets of that time were lost on the way",)
+    return (f"the camera kept sending: {lost:,} packets of that time were lost on the way",)
 
 
 def said_goodbye(stream: StreamState, session: Session | None) -> bool:

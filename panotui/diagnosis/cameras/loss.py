@@ -91,7 +91,7 @@ def _whose_loss(watched: Watched, count: int, gaps: int) -> tuple[str, ...]:
         detail.append(
             "lost before this point, by the camera's own count"
             if before > 0
-            else "the camera's own count does not show it: lost near the camera or not told yet"
+            else "the camera's own count does not show it: lost near the camera or not reported yet"
         )
     reported = row.rr_fraction
     if math.isfinite(reported):

@@ -16,6 +16,7 @@ from panotui.diagnosis.cameras.words import about, reader_name, subject_of
 from panotui.diagnosis.facts import LIMITS as COMMON_LIMITS
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.model import SECOND, EvidenceRecord, StreamRow
+from panotui.model.quantities import times
 from panotui.state.camera import Camera
 from panotui.state.camera_media import LIMITS as CAMERA_MEDIA_LIMITS
 from panotui.state.camera_media import misdirected, pictureless, ports_text, toward, turned_away
@@ -65,7 +66,7 @@ def _astray(camera: Camera, streams: list[StreamState], facts: Facts) -> Iterabl
                 evidence(one.refused.first_ns, one.refused.packet,
                          f"port unreachable, says {session.client}")
             )  # fmt: skip
-            detail = ", where nobody listens"
+            detail = ", where nothing listens"
         elif one.track.asked and one.port == one.track.asked[1]:
             detail = " (the second for reports)"
         own = not appliance or session.client in appliance
@@ -96,9 +97,9 @@ def _turned_away(camera: Camera, facts: Facts) -> list[Observation]:
                 evidence(told.first_ns, told.packet, f"port unreachable, says {session.client}"),
             ),
             told.first_ns, told.last_ns, "certain", None if own else "info",
-            text=f"The media of camera {camera.name} arrive at port {told.port} of {reader}, and "
-                 f"nobody listens there any more ({told.times} times refused)",
-            action=f"Restart the application on {reader}: it has closed the port and not ended "
+            text=f"Camera {camera.name} still sends its media to port {told.port} of {reader}, but "
+                 f"nothing listens there any more (refused {times(told.times)})",
+            action=f"Restart the application on {reader}: it closed the port without ending "
                    "its session",
             camera=camera.address,
         )
@@ -116,14 +117,14 @@ def _no_picture(camera: Camera, streams: list[StreamState], facts: Facts) -> lis
     if strange is not None:
         return [_strange(camera, session, strange)]
     sound = bool(own_streams)
-    what = "sends sound and no picture" if sound else "sends nothing"
+    what = "sent sound but no picture" if sound else "sent nothing"
     waited = (facts.now_ns - session.play_ns) // SECOND
     return [
         Observation(
             "stream-frozen", subject_of(camera), {**about(camera), "client": session.client},
             (evidence(session.play_ns, session.play_packet, "200 to PLAY"),),
             session.play_ns, facts.now_ns,
-            text=f"Camera {camera.name} has answered PLAY and {what}, for {waited} s",
+            text=f"Camera {camera.name} answered PLAY, but has {what} for {waited} s",
             action=f"Restart {camera.name}, and check that the video of this profile is on",
             camera=camera.address,
         )
@@ -141,8 +142,8 @@ def _strange(camera: Camera, session: Session, row: StreamRow) -> Observation:
             evidence(row.first_ns, row.first_packet, f"first packet of type {kind}"),
         ),
         row.first_ns, row.last_ns,
-        text=f"Camera {camera.name} sends packets of payload type {kind}, and its description "
-             f"names {named or 'none'}: a reader that keeps to it shows no picture",
+        text=f"Camera {camera.name} sends packets of payload type {kind}, but its SDP names "
+             f"{named or 'none'}: a reader that follows the SDP shows no picture",
         action=f"Update the firmware of {camera.name}, or choose another profile there",
         camera=camera.address,
     )  # fmt: skip
@@ -150,7 +151,7 @@ def _strange(camera: Camera, session: Session, row: StreamRow) -> Observation:
 
 def _setup_text(asked: str, answered: tuple[int, int] | None) -> str:
     said = f"the answer says {ports_text(answered)}" if answered else "the answer names none"
-    return f"200 to SETUP: asked was client_port {asked}, {said}"
+    return f"200 to SETUP: client_port {asked} was requested, {said}"
 
 
 def _no_group(camera: Camera, facts: Facts) -> list[Observation]:

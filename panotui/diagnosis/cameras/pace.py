@@ -108,8 +108,8 @@ def slow(watched: Watched) -> Iterable[Observation]:
     detail = ["the expected rate is declared" if declared else "it ran at that rate before"]
     if math.isfinite(stamps) and abs(stamps - fps) <= LIMITS.agree_share * stamps:
         detail.append(
-            "its time stamps agree: the camera makes fewer pictures, as it does in the dark with a "
-            "longer exposure"
+            "its time stamps agree: the camera takes fewer pictures, as with a longer exposure in "
+            "the dark"
         )
     yield Observation(
         "stream-fps", watched.subject,

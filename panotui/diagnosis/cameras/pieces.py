@@ -27,10 +27,7 @@ STREAMS_MAX = 2_048
 GIVEN_UP_MAX = 256
 NAMED = 6
 _GIVEN_UP = {4: (11, 1), 6: (3, 1)}  # ICMP: the time for putting a packet together is over
-_FILTERED = (
-    "check: a capture that was filtered by port is without these fragments, and then nothing is "
-    "wrong"
-)
+_FILTERED = "check: a capture filtered by port lacks these fragments, and then nothing is wrong"
 
 
 class _Notes(Struct):

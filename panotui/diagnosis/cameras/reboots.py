@@ -179,7 +179,7 @@ def _began_anew(camera: Camera, facts: Facts) -> Iterable[Observation]:
     if went_on:
         return
     if after_s < off_s and before_s > LIMITS.up_s + after_s:
-        said = f"the time stamps of its stream began anew, {after_s:.0f} s before they were seen"
+        said = f"the time stamps of its stream started over {after_s:.0f} s before they were seen"
     elif math.isfinite(back_s) and back_s > LIMITS.clock_back_s:
         said = f"its clock went back by {span(back_s)} while it was silent"
     else:
@@ -240,7 +240,7 @@ def _forgot(camera: Camera, facts: Facts) -> Iterable[Observation]:
             yield Observation(
                 "camera-reboot", subject_of(camera),
                 {**about(camera), "detail": "after a silence of "
-                 f"{off_ns / SECOND:.0f} s it does not know its connection any more"},
+                 f"{off_ns / SECOND:.0f} s it no longer knows its connection"},
                 (
                     evidence(last.last_ns, last.last_packet, "last packet before"),
                     evidence(session.ended_ns, session.ended_packet, "RST of the camera"),
@@ -296,8 +296,8 @@ def _all_at_once(camera: Camera, facts: Facts) -> Iterable[Observation]:
     again = min(later, key=lambda s: s.play_ns)
     yield Observation(
         "camera-reboot", subject_of(camera),
-        {**about(camera), "detail": f"it cut its {len(together)} sessions at once, then served new "
-                                    "ones"},
+        {**about(camera), "detail": f"it ended its {len(together)} sessions at once, then served "
+                                    "new ones"},
         (
             *(evidence(s.ended_ns, s.ended_packet, f"session {s.ending}")
               for s in together[:4]),

@@ -116,7 +116,7 @@ def _told(camera: Camera, whose: str, refusals: list[Refusal], facts: Facts) -> 
         action = f"Enter the user name and password of {camera.name} where its stream is set up"
         if newest.offered and all(" " in scheme for scheme in newest.offered):
             only = " and ".join(newest.offered)
-            text = f"{text[:-1]}; it takes {only} alone, which older readers do not know)"
+            text = f"{text[:-1]}; it accepts only {only}, which older readers do not support)"
             action = f"Allow Digest with MD5 in {camera.name}, or update the reader"
     return Observation(
         status.finding, subject_of(camera), values, seen, first, newest.time_ns,
@@ -134,8 +134,8 @@ def _wrong_scheme(camera: Camera, refusal: Refusal, facts: Facts) -> tuple[str, 
         return None
     reader, only = reader_name(refusal.client, facts), " and ".join(dict.fromkeys(offered))
     return (
-        f"Camera {camera.name} refuses the login: {reader} sends {sent}, and the camera offers "
-        f"{only} alone ({times(refusal.times)})",
+        f"Camera {camera.name} refuses the login: {reader} sends {sent}, but the camera offers "
+        f"only {only} ({times(refusal.times)})",
         f"Set the reader to {offered[0]}, or allow {sent} in {camera.name}",
     )
 
@@ -181,7 +181,7 @@ def _of_another(
             f"({refusal.status} to {refusal.method}, {times(int(values['count']))})"
         ),
         action=f"Find out what {refusal.client} is and whether it may read {camera.name}",
-        detail=("the appliance's own stream is not concerned",),
+        detail=("the appliance's own stream is not affected",),
         camera=camera.address, key=f"{anchor_of(camera)}|{refusal.client}",
     )  # fmt: skip
 
@@ -251,12 +251,12 @@ def _silence(camera: Camera, facts: Facts) -> Iterable[Observation]:
     text = action = None
     if cut:
         text = (
-            f"Camera {camera.name} cuts the connection in place of an answer to {asked.method} "
+            f"Camera {camera.name} closes the connection instead of answering {asked.method} "
             f"({times(len(silent))})"
         )
         action = (
             f"Close other viewers of {camera.name}: many cameras turn a reader away like this when "
-            "their sessions are used up; else restart it and update its firmware"
+            "their sessions are used up; otherwise restart it and update its firmware"
         )
     yield Observation(
         "rtsp-silent", subject_of(camera),
@@ -294,7 +294,7 @@ def _hung_up(camera: Camera, facts: Facts) -> Iterable[Observation]:
         detail=(f"asked by {reader_name(client, facts)}", _LOGGED),
         text=f"Camera {camera.name} accepts connections to its RTSP port and ends them at once "
              f"({times(len(found))})",
-        action=f"Restart {camera.name}: its RTSP server is gone; then update its firmware, and "
+        action=f"Restart {camera.name}: its RTSP server has stopped; then update its firmware, and "
                "close other viewers",
         camera=camera.address,
     )  # fmt: skip

@@ -51,8 +51,8 @@ def _unopened(camera: Camera, facts: Facts) -> Iterable[Observation]:
         return
     if found.distrusted:
         action = (
-            f"Give the reader the certificate of the authority that signed that of {camera.name}, "
-            "or read it by RTSP without encryption"
+            f"Install the CA certificate behind the certificate of {camera.name} on the reader, "
+            "or read it over RTSP without encryption"
         )
     else:
         action = (
@@ -64,8 +64,8 @@ def _unopened(camera: Camera, facts: Facts) -> Iterable[Observation]:
         "rtsp-error", subject_of(camera), {**about(camera), "client": target.client},
         target.evidence, target.since_ns or attempt.first_ns, attempt.last_ns,
         detail=(attempt.words(),),
-        text=f"Camera {camera.name} gives no picture by RTSPS on port {found.port}: {found.text}, "
-             f"{times(count)}",
+        text=f"Camera {camera.name} gives no picture over RTSPS on port {found.port}: "
+             f"{found.text}, {times(count)}",
         action=action, camera=camera.address, key=f"{anchor_of(camera)}|TLS {found.port}",
     )  # fmt: skip
 
@@ -81,7 +81,7 @@ def _stopped(camera: Camera, facts: Facts) -> Iterable[Observation]:
         "stream-frozen", subject_of(camera), about(camera),
         (evidence(last, camera.sealed_packet, "last data inside TLS"),), last, now, "possible",
         text=f"Camera {camera.name} is silent: nothing has come inside its RTSPS connection for "
-             f"{(now - last) // SECOND} s, and it stays open",
+             f"{(now - last) // SECOND} s, although it is open",
         action=f"Check whether the reader has paused {camera.name}; else restart the camera",
         camera=camera.address,
     )  # fmt: skip

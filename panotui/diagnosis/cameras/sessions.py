@@ -129,7 +129,7 @@ def _expired(camera: Camera, session: Session, stop: _Stop, facts: Facts) -> Obs
     elif since_play and not reported:
         text = (
             f"Camera {camera.name} closed the session at its time-out of {timeout} s: it answers "
-            f"{session.kept_by} and does not count it as keep-alive"
+            f"{session.kept_by}, but does not count it as a keep-alive"
         )
         action = _use_another(session.kept_by, camera, session)
         seen = [evidence(kept, session.kept_packet, f"200 to {session.kept_by}")]
@@ -174,7 +174,7 @@ def _refused_text(camera: Camera, session: Session) -> tuple[str, str]:
         )
         last = f"the last keep-alive that counted was {session.kept_by}"
         action = (
-            f"Let the reader keep the session alive more often than each {session.timeout_s} s "
+            f"Let the reader keep the session alive more often than every {session.timeout_s} s "
             f"({last}), by {_another('', session)}"
         )
         return text, action

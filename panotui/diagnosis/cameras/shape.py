@@ -9,6 +9,7 @@ from panotui.diagnosis.cameras.stream_events import Watched
 from panotui.diagnosis.facts import Observation, evidence
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, FreezeRecord
+from panotui.model.quantities import rate as rate_text
 
 LIMITS = thresholds().cameras.shape
 
@@ -75,7 +76,7 @@ def heavy(watched: Watched) -> Iterable[Observation]:
     if rate > LIMITS.heavy_bps and watched.age_s > LIMITS.over_s:
         yield Observation(
             "stream-bitrate", watched.subject,
-            {**watched.values, "detail": f"{rate / 1e6:.1f} Mb/s over {LIMITS.over_s} s"},
+            {**watched.values, "detail": f"{rate_text(rate)} over {LIMITS.over_s} s"},
             (evidence(now, row.last_packet, f"the last of these {LIMITS.over_s} s"),),
             **watched.base,
         )  # fmt: skip

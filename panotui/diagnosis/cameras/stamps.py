@@ -63,7 +63,7 @@ def wrong(watched: Watched, memory: Memory, runs_wrong: bool) -> Iterable[Observ
         slow = "slow" if row.stamp_rate < 1 else "fast"
         parts.append(
             f"they run {100 * abs(row.stamp_rate - 1):.0f} % too {slow}: they say"
-            f" {row.fps_stamped:.4g} frames/s, {row.fps_stamped * row.stamp_rate:.4g} arrive"
+            f" {row.fps_stamped:.4g} frames/s, but {row.fps_stamped * row.stamp_rate:.4g} arrive"
         )
     elif (
         expected
@@ -78,7 +78,7 @@ def wrong(watched: Watched, memory: Memory, runs_wrong: bool) -> Iterable[Observ
         # nor is a camera that really sends more pictures than expected
         and not abs(row.fps_now - nominal) <= PACE_LIMITS.agree_share * nominal
     ):
-        parts.append(f"they say {nominal:.1f} frames/s, declared are {expected:.4g}")
+        parts.append(f"they say {nominal:.1f} frames/s, but {expected:.4g} are declared")
     if parts:
         yield Observation(
             "stream-timestamps", watched.subject, {**watched.values, "detail": "; ".join(parts)},

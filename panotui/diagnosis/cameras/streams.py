@@ -19,6 +19,7 @@ from panotui.diagnosis.cameras.words import About, about, stream_anchor, stream_
 from panotui.diagnosis.facts import Facts, Observation, Rule
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import NEVER, AnyMessage, StreamFreeze, StreamGap, StreamRestart
+from panotui.model.quantities import rate as rate_text
 from panotui.state.camera import Camera
 from panotui.state.camera_streams import is_another_readers
 from panotui.state.streams import StreamState, media_of, stream_key
@@ -131,5 +132,5 @@ def _too_much(load: dict[str, float], facts: Facts) -> Iterable[Observation]:
             yield Observation(
                 "stream-bitrate", port,
                 {"subject": f"All streams of {port} together", "port": port,
-                 "detail": f"{rate / 1e6:.0f} Mb/s, more than 70 % of the port"},
+                 "detail": f"{rate_text(rate)}, more than 70 % of the port"},
             )  # fmt: skip

@@ -85,11 +85,11 @@ def _named(facts: FlowFacts, decision: Decision) -> str:
 
 def _text(judge: Judge, f: FlowFacts, d: Decision) -> str:
     if d.detail == "before-start":
-        return "It began before watching did, so its name is unknown: no rule can be shown to fit."
+        return "It began before the capture, so its name is unknown and no rule fits."
     if d.detail == "cut-short":
-        return "The capture cuts frames short, so its name is unknown: no rule can be shown to fit."
+        return "The capture cuts frames short, so its name is unknown and no rule fits."
     if d.detail == "one-way":
-        return "The mirror copies one direction only, so its name is unknown: no rule can be shown."
+        return "The mirror copies one direction only, so its name is unknown and no rule fits."
     if d.verdict == "pending":
         return "Not enough has been seen of this flow yet."
     if d.verdict != "violation":
@@ -118,7 +118,7 @@ def _allowed_text(judge: Judge, f: FlowFacts, d: Decision) -> str:
 def _leak_text(judge: Judge, f: FlowFacts, d: Decision) -> str:
     a, b = peer(judge, f.client, f.client_who), peer(judge, f.server, f.server_who)
     if d.detail.startswith("camera:"):
-        return f"{_sentence(a)} speaks to {b} by {service(f)}: a camera must not reach the internet"
+        return f"{_sentence(a)} contacts {b} by {service(f)}: a camera must not reach the internet"
     return f"{_sentence(a)} and {b} exchange a camera stream by {service(f)}: it leaves the site"
 
 

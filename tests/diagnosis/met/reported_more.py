@@ -21,7 +21,7 @@ def basic_is_sent_where_only_digest_is_offered(wire: Wire) -> Truth:
                     many={"WWW-Authenticate": ['Digest realm="IPC", nonce="a1"']})  # fmt: skip
         reader.flow.close(at + 0.2)
     return Truth(("rtsp-auth",), state="refused",
-                 says={"rtsp-auth": "sends Basic, .*offers Digest alone"},
+                 says={"rtsp-auth": "sends Basic, .*offers only Digest"},
                  allowed=("cleartext",),
                  acts={"rtsp-auth": "who administers the appliance"})  # fmt: skip
 
