@@ -26,6 +26,7 @@ from panotui.feed.client import AsyncFeedClient
 from panotui.tui import cells, effects, help, remembered, theme
 from panotui.tui.background import background
 from panotui.tui.glyphs import Glyphs, terminal_glyphs
+from panotui.tui.keys import DETAIL, action_of
 from panotui.tui.line import Pen, plain, text_of
 from panotui.tui.pacing import Report
 from panotui.tui.session import EXIT_INTERRUPTED, Session
@@ -49,6 +50,7 @@ ENDING = {
 REATTACH_S = 1.0
 COMPLAINT_S = 10.0  # how long errors in the settings are shown
 CLOCK_S = 1.0  # the ages in the header are redrawn this often without new frames
+_FAR = 1 << 20  # lines: beyond either end of the help
 SHEETS = ("monitor", "help", "fatal")  # one per screen
 
 # After the drop, the program's own files may be out of reach: everything that Textual loads on
@@ -158,10 +160,13 @@ class HelpScreen(Screen[None]):
 
     def press(self, key: str) -> bool:
         """Scroll; True if the help should close."""
-        steps = {"down": 1, "j": 1, "up": -1, "k": -1, "pagedown": 10, "pageup": -10}
         if key in ("escape", "q", "question_mark", "f1", "enter"):
             return True
-        self._first = max(0, self._first + steps.get(key, 0))
+        action = action_of(key, frozenset((DETAIL,)), self._session.keymap)
+        page = max(1, self.app.size.height - 2)
+        steps = {"down": 1, "up": -1, "page-down": page, "page-up": -page,
+                 "top": -_FAR, "bottom": _FAR}  # fmt: skip
+        self._first += steps.get(action or "", 0)
         self.draw()
         return False
 
@@ -170,7 +175,8 @@ class HelpScreen(Screen[None]):
         shown = self._session.help_place()
         session = self._session
         pane, fields = session.pane, session.help_fields()
-        lines = help.draw(shown, width, height, self._first, session.glyphs, pane, fields)
+        text = help.text(shown, width, session.glyphs, pane, fields)
+        self._first, lines = help.page(text, width, height, self._first, session.glyphs)
         self.query_one(Lines).show(lines)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from panotui.model.quantities import rate
 from panotui.tui.cells import cut_end, width
 from panotui.tui.page import Page, Scene
-from panotui.tui.quantities import clock, mega, percent
+from panotui.tui.quantities import clock, percent
 from panotui.views.frames import Frame
 from panotui.views.identity import endpoint_names
 from panotui.views.subjects import row_key
@@ -56,7 +57,7 @@ def differences(then: Frame, now: Frame) -> list[tuple[str, str, str]]:
         if was.state != stream.state:
             out.append((name, was.state, stream.state))
         if _clearly(was.rate_bps, stream.rate_bps):
-            out.append((name, f"{mega(was.rate_bps)} Mb/s", f"{mega(stream.rate_bps)} Mb/s"))
+            out.append((name, rate(was.rate_bps), rate(stream.rate_bps)))
         if percent(was.loss_now) != percent(stream.loss_now):
             before_text, after_text = percent(was.loss_now), percent(stream.loss_now)
             out.append((f"{name} loss", before_text, after_text))

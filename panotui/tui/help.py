@@ -19,91 +19,95 @@ _MARKS: tuple[tuple[Look, str], ...] = (
     ("bad", "broken"),
     ("wait", "not decided yet"),
     ("note", "for information"),
-    ("unknown", "not known: no data is never drawn as zero or as well"),
+    ("unknown", "not known: missing data is never shown as zero or as healthy"),
 )
 _WORDS: tuple[tuple[str, str], ...] = (
-    ("behind", "follows from another finding: fix that one, and both are gone"),
-    ("known", "a person marked it (m): it is open, and no news"),
-    ("cleared", "it was there and is over"),
-    ("unseen", "needed, and no sign of it was seen: neither well nor broken"),
-    ("losing, slow", "packets are lost; fewer pictures come than are due"),
+    ("behind", "follows from another finding: fix that one, and both go away"),
+    ("known", "someone marked it (m): still open, but no longer news"),
+    ("cleared", "it was open, and is over"),
+    ("unseen", "needed, but not seen yet: neither well nor broken"),
+    ("losing, slow", "packets are lost; fewer frames arrive than expected"),
 )
 # the pane -> its states
 _STATES: dict[str, tuple[tuple[str, str], ...]] = {
     "flows": (
-        ("allowed", "a rule of the policy or of the site file is for it"),
-        ("infra", "names, time, addresses: allowed on every site"),
-        ("pending", "not enough was seen yet to judge it"),
-        ("violation", "no rule is for it; the detail says which came near"),
+        ("allowed", "a rule of the policy or the site file allows it"),
+        ("infra", "DNS, NTP, DHCP and the like: allowed on every site"),
+        ("pending", "not enough seen yet to judge it"),
+        ("violation", "no rule allows it; the detail lists the nearest rules"),
         ("own", "this tool's own traffic or your session"),
     ),
     "streams": (
-        ("ok", "pictures come, nothing is open about it"),
+        ("ok", "frames arrive, and no finding is open"),
         ("losing", "packets are missing: 0.1 % or more of the last half minute"),
-        ("slow", "fewer pictures than are due; nothing need be lost"),
+        ("slow", "fewer frames than expected, with or without loss"),
         ("frozen", "no new picture for some seconds"),
-        ("refused", "the camera says no; the number is RTSP's"),
+        ("refused", "the camera refuses; the number is its RTSP status"),
         ("no reply", "it does not answer"),
-        ("leaks, gop, stamps, ...", "pictures come, and the finding of that name is open about it"),
+        ("leaks, gop, stamps, ...", "frames arrive, and the finding of that name is open"),
     ),
     "endpoints": (
-        ("reachable", "a connection worked, and none failed since"),
-        ("blocked", "something on the way lets no packet through"),
-        ("failing", "it answers, and a later step fails: the detail says which"),
-        ("unseen", "nobody has asked for it yet"),
+        ("reachable", "a connection worked, and none has failed since"),
+        ("blocked", "something on the path lets no packet through"),
+        ("failing", "it answers, but a later step fails; the detail says which"),
+        ("unseen", "not contacted yet"),
     ),
-    "violations": (("open", "it goes on, or did a moment ago"), ("past", "it has ended"),
-                   ("known", "a person marked it (m)")),
+    "violations": (("open", "still going on, or was a moment ago"), ("past", "it has ended"),
+                   ("known", "someone marked it (m)")),
     "findings": (("error", "something does not work"), ("warn", "it works badly"),
-                 ("info", "worth knowing"), ("cleared", "it was there and is over"),
-                 ("behind", "follows from another finding: fix that one, and both are gone")),
+                 ("info", "worth knowing"), ("cleared", "it was open, and is over"),
+                 ("behind", "follows from another finding: fix that one, and both go away")),
 }  # fmt: skip
 # the pane -> its columns that need an explanation
 _COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
-    "flows": (("> before PEER", "who opened the flow; the arrows show the bits/s each way"),),
+    "flows": (
+        (
+            "CLIENT >SERVER",
+            "who opened the flow, and to whom; the appliance itself is left out in a narrow list",
+        ),
+        ("b/s in, out", "to the client, and from it"),
+    ),
     "streams": (
-        ("FPS/EXP", "frames a second now, and how many are due"),
+        ("FPS/EXP", "frames a second: now, and expected"),
         ("LOSS", "of the last half minute; `?`: our own capture may have missed them"),
         ("JIT ms", "how unevenly frames arrive"),
         ("GOP s", "time between key frames"),
     ),
     "endpoints": (
-        ("OK/TRIES", "connections that worked, of those that were tried"),
+        ("OK/TRIES", "successful connections, of all attempts"),
         ("LAST OK", "how long ago one worked; `open`: one is open now"),
-        ("NEEDED", "whether the appliance cannot do without it"),
+        ("NEEDED", "whether the appliance needs it"),
     ),
     "violations": (
-        ("TIMES", "flows that were folded into this row"),
+        ("TIMES", "flows merged into this row"),
         ("SEEN", "how long ago the last packet came"),
     ),
     "findings": (("SURE", "certain, likely or possible, by the evidence seen"),),
     "inventory": (
         ("ROLE", "what its traffic shows it to be: appliance, camera, gateway, ..."),
         ("ADDRESS", "its first address, and how many more it has"),
-        ("MAKER", "by the first half of its MAC address, or as it says itself"),
-        ("PORT, VLAN", "where its frames are heard"),
-        ("SENT", "bytes that it sent itself; FIRST and LAST: when it was heard"),
+        ("MAKER", "from its MAC address, or as the device reports"),
+        ("PORT, VLAN", "where its frames are seen"),
+        ("SENT", "bytes that it sent; FIRST and LAST: when it was seen"),
     ),
 }
 _FILTER = (
-    ("camera:gate", "rows whose camera has gate in its name; a bare word looks at all text"),
+    ("camera:gate", "rows whose camera name contains gate; a bare word searches all text"),
     ("verdict:violation,pending", "any of several"),
-    ("!app:tls rate:>1M", "not; more than; all terms must hold"),
+    ("!app:tls rate:>1M", "not; more than; all terms must match"),
     ("host:/iot.*amazon/", "a pattern"),
     ("ip:10.20.0.0/24", "a network"),
 )
 
 
-def draw(
+def text(
     shown: Sequence[Key],
     width: int,
-    height: int,
-    first: int,
     glyphs: Glyphs,
     pane: str = "",
     fields: Sequence[str] = (),
 ) -> list[Line]:
-    """Exactly `height` lines of the help, from line `first` on as far as there are more.
+    """All lines of the help.
 
     `pane`: the one where the help was opened; its states and columns are explained, and `fields`
     are its filter fields.
@@ -129,15 +133,23 @@ def draw(
         .put(" rates bits/s (k M G: 1000), volumes bytes (K M G: 1024), `-` unknown")
         .line()
     )
-    first = max(0, min(first, len(lines) - (height - 1)))
+    return lines
+
+
+def page(
+    lines: Sequence[Line], width: int, height: int, first: int, glyphs: Glyphs
+) -> tuple[int, list[Line]]:
+    """(first shown line, exactly `height` lines): from line `first` on, or the last ones."""
     room = height - 1
-    out = lines[first : first + room]
+    first = max(0, min(first, len(lines) - room))
+    out = list(lines[first : first + room])
     out.extend(Pen(width).line() for _ in range(room - len(out)))
     end = Pen(width, glyphs.ellipsis).put(" ").put("esc", "key").put(" back", "dim")
     if first + room < len(lines) or first:
-        end.put("  ").put("up down", "key").put(" more", "dim")
+        end.put("  ").put("up down PgUp PgDn", "key").put(" more", "dim")
+        end.right(f"{first + 1}-{min(first + room, len(lines))} of {len(lines)} ", "dim")
     out.append(end.line())
-    return out
+    return first, out
 
 
 def _cells(glyphs: Glyphs) -> tuple[tuple[str, str], ...]:

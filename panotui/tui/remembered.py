@@ -10,7 +10,7 @@ from panotui.tui.glyphs import Glyphs
 from panotui.tui.line import Line, Pen
 
 _HINTS = (
-    ("enter", "opens what is under the cursor: why it is so, and what to do about it"),
+    ("enter", "opens the line under the cursor: why it is so, and what to do about it"),
     ("?", "explains the marks, words and columns of what you see"),
     (":", "lists every command with its key; letters narrow the list"),
 )

@@ -20,7 +20,7 @@ from panotui.tui.page import Item, Page, Scene
 from panotui.views.frames import Frame
 from panotui.views.subjects import row_key
 
-NEED_STEP = 4  # cells
+NEED_STEP, NEED_MOST = 4, 160  # cells
 WHOLE, LATE = 3, 100  # turns: optional columns after `WHOLE` matter less than a whole name
 HEAD_LINES = 2  # the pane's heading and the columns' titles
 
@@ -33,7 +33,7 @@ class Column(Struct, frozen=True):
     width: int
     cell: Callable[[Any, Scene], Span]
     sort: str = ""  # the feed's name of it; empty: not sortable
-    most: int = 0  # may grow to this
+    most: int = 0  # may grow to this without need; 0: never grows
     right: bool = False
     drop: int = 0
     whole: int = WHOLE  # its turn to show the whole text of its rows
@@ -50,7 +50,7 @@ class Table(Struct, frozen=True):
     rows: Callable[[Frame], Sequence[Any]]
     columns: tuple[Column, ...]
     heading: Callable[[Scene], Sequence[Span]]
-    empty: str  # text of an empty table
+    empty: str | Callable[[Scene], str]  # text of an empty table
     copy: Callable[[Any], str]
     fixed: Callable[[Frame], Sequence[Any]] = lambda frame: ()  # rows above the scrolling window
     fixed_kind: str = ""
@@ -121,14 +121,14 @@ def layout(
                 widths[i] = column.width
                 spare -= column.width + 1
             continue
-        more = min(column.most, needs.get(column.title, 0)) - widths[i]
+        more = needs.get(column.title, 0) - widths[i]
         if column.sentence:
             more = min(more, spare)
         if 0 < more <= spare:
             widths[i] += more
             spare -= more
     kept = sorted(widths)
-    for most in ({i: min(columns[i].most, needs.get(columns[i].title, 0)) for i in kept},
+    for most in ({i: needs.get(columns[i].title, 0) for i in kept},
                  {i: columns[i].most for i in kept}):  # fmt: skip
         for late in (False, True):
             growing = [i for i in kept if most[i] > widths[i] and columns[i].late is late]
@@ -159,6 +159,7 @@ def _needs(columns: Sequence[Column], rows: Sequence[Any], scene: Scene) -> dict
             for row in rows
         )
         widest = max(map(width_of, texts), default=0)
+        widest = min(widest, NEED_MOST if column.by_width is None else column.most)
         needed = -(-widest // NEED_STEP) * NEED_STEP if widest > column.width else 0
         needs[column.title] = max(needed, needs.get(column.title, 0))
     place.needs, place.needed_for = needs, asked
@@ -188,7 +189,7 @@ def draw_table(table: Table, scene: Scene, chosen: Columns | None = None) -> Pag
 def _why_empty(table: Table, scene: Scene) -> str:
     if scene.frame.total and (scene.place.filter or scene.port):
         return f"None of {scene.frame.total} matches: esc clears the filter, p the port."
-    return table.empty
+    return table.empty if isinstance(table.empty, str) else table.empty(scene)
 
 
 def _answer(table: Table, scene: Scene) -> Line:

@@ -16,8 +16,12 @@ from panotui.tui.quantities import clock, moment
 from panotui.tui.strips import asked_columns, cell_spans
 from panotui.views.frames import ReviewState, Strips
 
-LABEL = 10  # cells before the line
 _SEVERITIES = {"info": 0, "warning": 1, "error": 2}
+
+
+def label_width(width: int) -> int:
+    """Cells before the line: names of cameras need more than the least."""
+    return 10 if width < 100 else 20
 
 
 def height(review: ReviewState | None, strips: Strips | None) -> int:
@@ -31,8 +35,9 @@ def draw(
     review: ReviewState, strips: Strips | None, width: int, glyphs: Glyphs, zone: tzinfo | None
 ) -> list[Line]:
     """The scale with the position in time, one strip per subject, the events."""
+    label = label_width(width)
     if strips is None or not strips.strips:
-        fit = max(10, width - LABEL - 2)
+        fit = max(10, width - label - 2)
         start_s = review.start_ns // SECOND
         known_s = review.end_ns // SECOND - start_s + 1
         cells, whole = asked_columns(fit, known_s), max(1, -(-known_s // fit))
@@ -42,16 +47,16 @@ def draw(
         many = cells
     else:
         many = len(strips.strips[0].cells)
-    wide = max(1, (width - LABEL - 2) // many)  # columns a cell: a short recording fills the line
+    wide = max(1, (width - label - 2) // many)  # columns a cell: a short recording fills the line
     here = (review.position_ns // SECOND - strips.start_s) * wide // strips.cell_s
     here = max(0, min(many * wide - 1, here))
     lines = [_scale(review, strips, width, many * wide, here, glyphs, zone)]
-    names = distinct(tuple(s.label for s in strips.strips), LABEL - 1, glyphs.ellipsis)
+    names = distinct(tuple(s.label for s in strips.strips), label - 2, glyphs.ellipsis)
     for strip in strips.strips:
         pen = (
             Pen(width, glyphs.ellipsis)
             .put(" ")
-            .field(names[strip.label], LABEL - 2, "dim")
+            .field(names[strip.label], label - 2, "dim")
             .put(" ")
         )
         pen.spans(cell_spans("".join(cell * wide for cell in strip.cells), glyphs))
@@ -82,7 +87,7 @@ def _scale(
     ruler[many - len(end) - 1 :] = f" {end}"
     pen = Pen(width, glyphs.ellipsis).put(" ")
     word = ">" if review.playing else "="
-    pen.field(f"{word} x{review.speed:g}", LABEL - 2, "key").put(" ")
+    pen.field(f"{word} x{review.speed:g}", label_width(width) - 2, "key").put(" ")
     # inside a label, the position is marked on its letter
     sign = "|" if ruler[here] in "- " else ruler[here]
     pen.put("".join(ruler[:here]), "dim").put(sign, "cursor")
@@ -99,7 +104,8 @@ def _events(
             continue
         if _SEVERITIES.get(severity, 0) >= _SEVERITIES.get(worst.get(at, ""), -1):
             worst[at] = severity
-    pen = Pen(width, glyphs.ellipsis).put(" ").field("events", LABEL - 2, "dim").put(" ")
+    pen = Pen(width, glyphs.ellipsis).put(" ")
+    pen.field("events", label_width(width) - 2, "dim").put(" ")
     signs = {"error": glyphs.bad, "warning": glyphs.warn}
     for cell in range(many):
         kind = worst.get(cell)

@@ -12,9 +12,8 @@ from panotui.tui.pages import TABLES
 from panotui.tui.rooms import STRIPS_HEIGHT, STRIPS_WIDTH, side_width, under_height
 from panotui.tui.screen_state import ScreenState
 from panotui.tui.table import HEAD_LINES, fixed_rows
+from panotui.tui.timeline import label_width
 from panotui.views.frames import Strips, StripsView
-
-REVIEW_LABEL = 12  # cells beside a review's time line
 
 
 def shown(screen: ScreenState) -> bool:
@@ -82,7 +81,7 @@ def _asked_of_review(screen: ScreenState) -> StripsView:
     assert screen.newest is not None
     review = screen.newest.header.review
     assert review is not None
-    columns = max(10, screen.width - REVIEW_LABEL)
+    columns = max(10, screen.width - label_width(screen.width) - 2)
     start_s, end_s = review.start_ns // SECOND, -(-review.end_ns // SECOND)
     whole_s = max(1, -(-(end_s - start_s) // columns))
     columns = strips.asked_columns(columns, end_s - start_s)

@@ -43,4 +43,4 @@ def finding_key(finding: FindingRecord) -> str:
 def sentence_of(event: EventRecord) -> str:
     """An event in one line: its subject first, unless its text names it."""
     named = event.subject.lower() in event.text.lower()
-    return event.text if named or not event.subject else f"{event.subject} {event.text}"
+    return event.text if named or not event.subject else f"{event.subject}: {event.text}"

@@ -23,10 +23,9 @@ import pytest
 from panotui.cli import COMMANDS, group
 from panotui.model import SECOND
 from panotui.model.quantities import rate, size
-from panotui.tui import keys
+from panotui.tui import help, keys
 from panotui.tui.effects import Copy, Quit, Redraw
 from panotui.tui.glyphs import ASCII, UNICODE
-from panotui.tui.help import draw as help_lines
 from panotui.tui.line import text_of
 from panotui.tui.quantities import mega, short_volume
 from panotui.tui.session import Session
@@ -85,11 +84,12 @@ def test_03_question_mark_opens_help_for_this_place_with_keys_that_work(plant: D
     for way in (["2"], ["5"], ["6", "enter"]):
         plant.press(*way)
         shown = plant.session.help_place()
-        text = "\n".join(text_of(line) for line in help_lines(shown, 100, 300, 0, UNICODE))
+        text = "\n".join(text_of(line) for line in help.text(shown, 100, UNICODE))
         for key in keys.KEYS:
             works = key in shown
             assert (f" {key.help}" in " ".join(text.split())) or not works
-        assert "esc back" in text
+        _, page = help.page((), 100, 24, 0, UNICODE)
+        assert "esc back" in text_of(page[-1])
     assert "mark as known" not in " ".join(
         k.help for k in plant.press("escape", "4").session.help_place()
     )

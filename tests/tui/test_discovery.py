@@ -13,7 +13,7 @@ from panotui.tui import keys, remembered
 from panotui.tui.commands import ACTIONS, WORDS
 from panotui.tui.effects import Send
 from panotui.tui.glyphs import UNICODE
-from panotui.tui.help import draw as help_lines
+from panotui.tui.help import text as help_text
 from panotui.tui.line import text_of
 from panotui.views.filter import KEYS
 from panotui.views.provider import StateProvider
@@ -43,7 +43,7 @@ def test_colon_lists_all_commands_with_their_keys(plant: Driven) -> None:
 
 
 def test_letters_narrow_the_list_and_words_of_the_help_are_found_too(plant: Driven) -> None:
-    plant.press(":").type("masked")
+    plant.press(":").type("screenshots")
     rows = [line for line in plant.lines() if line.startswith("   mask ")]
     assert rows
     assert not any(line.startswith("   freeze") for line in plant.lines())
@@ -149,9 +149,7 @@ def test_help_explains_the_states_marks_and_filter_fields_of_the_pane(pane: str)
     driven = Driven(frames_builder.plant()).press(":").type(pane).press("enter")
     fields = driven.session.help_fields()
     shown = driven.session.help_place()
-    text = "\n".join(
-        text_of(line) for line in help_lines(shown, 100, 200, 0, UNICODE, pane, fields)
-    )
+    text = "\n".join(text_of(line) for line in help_text(shown, 100, UNICODE, pane, fields))
     assert "STATES HERE" in text
     assert "MARKS" in text
     assert "TIME STRIPS" in text

@@ -5,11 +5,12 @@ from __future__ import annotations
 from panotui.tui import help
 from panotui.tui.cells import width
 from panotui.tui.glyphs import UNICODE
+from panotui.tui.keys import KEYS
 from panotui.tui.line import text_of
 
 
 def shown(pane: str, cells: int = 80) -> list[str]:
-    return [text_of(line) for line in help.draw([], cells, 60, 0, UNICODE, pane)]
+    return [text_of(line) for line in help.text([], cells, UNICODE, pane)]
 
 
 def test_the_inventory_explains_its_columns() -> None:
@@ -29,3 +30,14 @@ def test_no_line_of_the_help_is_cut_at_80_columns() -> None:
         lines = shown(pane)
         assert {width(line) for line in lines} == {80}
         assert not any(line.rstrip().endswith("…") for line in lines)
+
+
+def test_no_page_of_the_help_begins_beyond_its_end() -> None:
+    lines = help.text(KEYS, 80, UNICODE, "flows")
+    first, shown = help.page(lines, 80, 24, 10_000, UNICODE)
+    assert first == len(lines) - 23
+    assert len(shown) == 24
+    assert text_of(shown[-2]) == text_of(lines[-1])
+    assert f"{len(lines)} of {len(lines)}" in text_of(shown[-1])
+    assert help.page(lines, 80, 24, -5, UNICODE)[0] == 0
+    assert help.page(lines[:5], 80, 24, 3, UNICODE)[0] == 0

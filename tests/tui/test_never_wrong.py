@@ -289,3 +289,14 @@ def test_a_detail_says_each_sentence_once(site: Site, way: list[str]) -> None:
     said = [e.text for e in detail.explained]
     said += [text for s in detail.sections for _, text in s.lines if text.count(" ") > 3]
     assert len(said) == len(set(said))
+
+
+def test_no_finding_is_not_called_well_while_a_camera_is_dead(site: Site) -> None:
+    site.findings = ()
+    assert any(camera.state != "streaming" for camera in site.cameras)
+    driven = Driven(site).press("6")
+    assert "well" not in driven.text()
+    assert "✔ none open" not in driven.text()
+    site.all_well_since_ns = site.time_ns
+    driven.fetch()
+    assert "all that was seen is well" in driven.text()

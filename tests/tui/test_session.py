@@ -247,7 +247,7 @@ def test_a_frozen_screen_holds_one_moment_for_all_panes(plant: Driven) -> None:
     assert "FROZEN" in driven.lines()[0]
     driven.press("space", "6")
     assert not driven.lines()[0].endswith(clock)
-    assert "Nothing to report" in driven.text()
+    assert "No finding is open" in driven.text()
 
 
 def test_a_frozen_screen_stays_when_the_demo_begins_again(plant: Driven) -> None:

@@ -130,5 +130,5 @@ def test_an_event_names_its_host_once() -> None:
         )  # fmt: skip
 
     assert said("logs.example.com", "Logs.example.com is blocked") == "Logs.example.com is blocked"
-    assert said("eth0", "the link is up") == "eth0 the link is up"
+    assert said("eth0", "the link is up") == "eth0: the link is up"
     assert said("", "all is well") == "all is well"

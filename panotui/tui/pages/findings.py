@@ -38,10 +38,18 @@ def _heading(scene: Scene) -> Sequence[Span]:
     urgent = any(look_of(f) == "bad" for f in open_now) or scene.frame.first > 0
     answer: list[Span] = [(f"{news} open", "bad" if urgent else "warn")]
     if news <= 0:
-        answer = [(f"{scene.glyphs.ok} none open", "ok")]
+        well = scene.frame.header.all_well_since_ns is not None
+        answer = [(f"{scene.glyphs.ok} none open", "ok") if well else ("none open", "plain")]
     if known:
         answer.append((f", {known} known", "plain"))
     return [*answer, (f", {counted(notes, 'note')}", "plain")] if notes else answer
+
+
+def _empty(scene: Scene) -> str:
+    """Without a finding not everything need work, and little may have been seen."""
+    if scene.frame.header.all_well_since_ns is not None:
+        return "Nothing to report: all that was seen is well."
+    return "No finding is open. The overview shows what works and what was not seen yet."
 
 
 TABLE = Table(
@@ -51,7 +59,7 @@ TABLE = Table(
     rows=lambda frame: frame.findings,
     heading=_heading,
     own_sort="severity",
-    empty="Nothing to report: all that was seen is well.",
+    empty=_empty,
     copy=lambda f: f"{f.text} {f.action}".strip(),
     columns=(
         Column("", 1, lambda f, s: s.mark(look_of(f))),

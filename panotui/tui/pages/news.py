@@ -13,7 +13,8 @@ def draw(scene: Scene) -> Page:
     for event in scene.frame.events[: scene.height - 1]:
         pen = scene.pen().put(f" {scene.when(event.time_ns)} ", "dim")
         pen.put(*scene.mark(look(event.severity))).put(" ")
-        before, subject, after = "", event.subject, f" {event.text}"
+        before, subject = "", event.subject
+        after = f": {event.text}" if subject else event.text
         at = event.text.lower().find(subject.lower()) if subject else -1
         if at >= 0:  # most sentences name it themselves
             stop = at + len(subject)

@@ -41,7 +41,8 @@ from panotui.views.subjects import row_key
 from panotui.views.words import state_word
 
 _PORT_ROLES = {"camera": "cameras", "cloud": "cloud", "both": "both"}
-CELL = 26  # cells per endpoint in the grid
+CELL, TILE_MOST = 26, 44  # cells per endpoint in the grid
+TILE_FRAME = 5  # of them: the mark, the spaces around the name, the space to the next
 RATES_CELLS = 20  # of a port's line, both directions
 CAMERA_CELLS = 66  # of a camera's line, its name and curve apart
 CURVE_LEAST = 8
@@ -193,7 +194,7 @@ def _port(port: PortRecord, scene: Scene, address: int, neighbour: int) -> _Unit
     """One line; `address` and `neighbour` are the cells that all ports need for theirs."""
     of = look(port.standing)
     state = port.state
-    if port.state != "up" and port.state_since_ns:
+    if port.state not in ("up", "unknown") and port.state_since_ns:
         state += f" {since(port.state_since_ns, scene.now_ns)}"
     elif port.trouble:
         state = port_word(port)
@@ -318,7 +319,7 @@ def _cloud(scene: Scene) -> _Section:
     answer: Sequence[Span] = [("no endpoint known", "dim")]
     if shown:
         answer = _answer(endpoints_said(frame.header.counts), looks)
-    across = max(1, (scene.width - 1) // CELL)
+    across = max(1, (scene.width - 1) // _tile([cell for cell, _, _ in cells], scene))
     tile = (scene.width - 1) // across
     units = []
     for start in range(0, len(cells), across):
@@ -337,6 +338,14 @@ def _cloud(scene: Scene) -> _Section:
 
 
 _Cell = tuple[str, str, Look]
+
+
+def _tile(cells: Sequence[_Cell], scene: Scene) -> int:
+    """Cells per endpoint: on a wide screen as many as the longest name with its words needs."""
+    if scene.width < 110:
+        return CELL
+    longest = max((width(name) + width(words) for name, words, _ in cells), default=0)
+    return min(max(CELL, longest + TILE_FRAME), TILE_MOST)
 
 
 def _endpoint_cell(endpoint: EndpointRecord, scene: Scene) -> _Cell:

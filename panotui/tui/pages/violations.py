@@ -40,7 +40,7 @@ def heading_role(found: Sequence[ViolationRecord]) -> Role:
 def _heading(scene: Scene) -> Sequence[Span]:
     counts = scene.frame.header.counts
     if not counts.violations_open and not counts.violations_past:
-        return [(f"{scene.glyphs.ok} none", "ok")]
+        return [(f"{scene.glyphs.ok} none", "ok") if counts.flows else ("none seen yet", "dim")]
     news = counts.violations_open - counts.violations_known
     return [(violations_said(counts), "bad" if news > 0 else "plain")]
 
