@@ -249,7 +249,12 @@ def _over(scene: Scene) -> Verdict | None:
     said = any(s.row.end == GOODBYE for s in scene.streams)
     goodbye = "it has ended the stream (RTCP BYE)" if said else "the stream ended"
     how = f"the session was {ended.ending}" if ended else goodbye
-    return "silent", how, last
+    return _rests(ended), how, last
+
+
+def _rests(session: Session | None) -> str:
+    """The state after a session: its reader may have wanted no more of it."""
+    return "paused" if session is not None and session.ended == "teardown" else "silent"
 
 
 def _connecting(scene: Scene) -> Verdict | None:
@@ -274,7 +279,7 @@ def _past(scene: Scene) -> Verdict | None:
         last = next(reversed(camera.sessions.values()))
         if last.play_ns:
             return "silent", "PLAY was answered, but no picture arrived", last.play_ns
-        return "silent", f"the session was {last.ending}", last.ended_ns
+        return _rests(last), f"the session was {last.ending}", last.ended_ns
     if camera.sealed_ns:
         return "silent", "no more comes through its RTSPS connection", camera.sealed_ns
     if camera.last_seen_ns:

@@ -108,8 +108,8 @@ def test_encoding_that_nobody_knows_is_called_as_the_sdp_calls_it(said: str, sho
 @pytest.mark.parametrize(
     ("answer", "until", "state"),
     [
-        ("200 OK", 8.0, "silent"),
-        ("200 OK", 8.1, "silent"),  # what was on the way
+        ("200 OK", 8.0, "paused"),  # by its reader, for good
+        ("200 OK", 8.1, "paused"),  # what was on the way
         ("200 OK", 9.0, "streaming"),  # it sends on, whatever it said
         ("401 Unauthorized", 8.1, "streaming"),
     ],
@@ -123,7 +123,7 @@ def test_camera_that_was_torn_down_streams_no_more_at_once(
     session.say(8.0, "TEARDOWN", answer, asks="Session: 77\r\n")
     camera = wire.watch(end=9.2).snapshot().cameras[0]
     assert camera.state == state
-    if state == "silent":
+    if state == "paused":
         assert camera.state_text == "the session was torn down by its reader"
 
 

@@ -99,7 +99,7 @@ def reader_tears_down_and_closes(wire: Wire) -> Truth:
     reader.ask(12.0, "TEARDOWN", Session=reader.session)
     reader.flow.close(12.02)
     wire.quiet(12, 18)
-    return Truth(state="silent")
+    return Truth(state="paused")
 
 
 @scene
