@@ -82,18 +82,13 @@ class Established(FirstLook[HalfSeen]):
             return None
         header = gather(batch.data, columns.payload[rows], _HEADER).view(np.uint8).reshape(-1, 5)
         whole = _is_whole_record(columns, rows, header)
-        if not whole.any():
-            return None
         offered = by_flow(flows, whole)
+        if offered is None:
+            return None
         ids, of, fits = offered
         began = np.full(len(ids), -1, np.int64)  # 1 the client did, 0 the server, -1 nobody yet
-        for i in np.flatnonzero(fits).tolist():
-            flow = int(ids[i])
-            half = self._shown.get(flow)
-            if half is not None:
-                began[i] = half.from_client
-            elif is_known(flow):
-                fits[i] = False
+        for i, half in self._remembered(offered, is_known):
+            began[i] = half.from_client
         mine = offered.rows()
         if not len(mine):
             return None
@@ -106,8 +101,6 @@ class Established(FirstLook[HalfSeen]):
         done = answer >= 0
         newest = np.full(len(ids), -1, np.int64)
         newest[flow_of] = place
-        settled = np.zeros(len(rows), np.bool_)
-        settled[mine] = True
         server = np.where(way == 1, columns.dport[rows[mine]], columns.sport[rows[mine]])
         new = zip(
             ids[fresh].tolist(), (server[first[fresh]] == self._rtsps_port).tolist(), strict=True
@@ -120,7 +113,7 @@ class Established(FirstLook[HalfSeen]):
             batch, columns, rows[at], ids[waiting], from_client[at], header[at]
         )
         lanes = np.where(done[flow_of], LANE_BULK, LANE_HANDSHAKE).astype(np.uint8)
-        return Settled(settled, lanes, told, finished, forgotten)
+        return Settled(offered.mask(mine), lanes, told, finished, forgotten)
 
     def _finish(self, batch: PacketBatch, rows: I64, flows: I64) -> list[TlsFinished]:
         """The message and position of each flow that has now sent data in its second direction."""

@@ -8,7 +8,7 @@ flow's payloads, as the start for that `Opening`.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -31,9 +31,19 @@ class ByFlow(NamedTuple):
         """Positions of the rows of matching flows, in order."""
         return np.flatnonzero(self.fits[self.of])
 
+    def mask(self, rows: I64) -> Bool:
+        """(n,) True at these positions."""
+        out = np.zeros(len(self.of), np.bool_)
+        out[rows] = True
+        return out
 
-def by_flow(flows: I64, fits: Bool) -> ByFlow:
-    """Group rows (n,), some of which match, by their flows; a row without a flow never matches."""
+
+def by_flow(flows: I64, fits: Bool) -> ByFlow | None:
+    """Group rows (n,), some of which match, by their flows; a row without a flow never matches.
+    None: no row matches.
+    """
+    if not fits.any():
+        return None
     ids, of = np.unique(flows, return_inverse=True)
     whole = np.bincount(of[~fits], minlength=len(ids)) == 0
     whole &= ids >= 0
@@ -53,6 +63,20 @@ class FirstLook(Generic[Shown]):
     def take(self, flow: int) -> Shown | None:
         """Remove and return the content of a flow."""
         return self._shown.pop(flow, None)
+
+    def _remembered(
+        self, offered: ByFlow, is_known: Callable[[int], bool]
+    ) -> Iterator[tuple[int, Shown]]:
+        """The content of matching flows, with their index. Flows without any that `is_known` tests
+        for are past this, and no longer match.
+        """
+        some = np.flatnonzero(offered.fits)
+        for i, flow in zip(some.tolist(), offered.ids[some].tolist(), strict=True):
+            shown = self._shown.get(flow)
+            if shown is not None:
+                yield i, shown
+            elif is_known(flow):
+                offered.fits[i] = False
 
     def forget(self, flows: Sequence[int]) -> None:
         """Flows have ended."""

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from panotui.meter.control.first_look import FEW_ROWS, FirstLook, by_flow
+from panotui.meter.control.first_look import FEW_ROWS, ByFlow, FirstLook, by_flow
 from panotui.meter.flows.grouping import rank
 from panotui.meter.lanes import LANE_BULK, LANE_HANDSHAKE
 from panotui.model import I64, U8, Bool, PacketBatch
@@ -117,10 +117,9 @@ class Unknown(FirstLook[Heard]):
         """
         if len(rows) < FEW_ROWS:
             return None
-        plain = self._plain(batch, columns, rows)
-        if not plain.any():
+        offered = by_flow(flows, self._plain(batch, columns, rows))
+        if offered is None:
             return None
-        offered = by_flow(flows, plain)
         ids, of, fits = offered
         size = columns.payload_captured[rows].astype(np.int64)
         sequence = gather(batch.data, columns.l4[rows] + 4, 4).view(">u4").astype(np.int64)
@@ -131,7 +130,7 @@ class Unknown(FirstLook[Heard]):
         fits[of[order[1:][same & ~goes_on]]] = False
         begins = np.full(2 * len(ids), -1, np.int64)  # the first number of each direction
         begins[way[order[::-1]]] = sequence[order[::-1]]
-        before = self._before(ids, fits, begins.reshape(-1, 2), is_known)
+        before = self._before(offered, begins.reshape(-1, 2), is_known)
         mine = offered.rows()
         if not len(mine):
             return None
@@ -201,35 +200,20 @@ class Unknown(FirstLook[Heard]):
                 seen = piece.time_ns, piece.packet, piece.interface
                 done.append(Done(flow, first.from_start, first.server_port, by_client, *seen))
         self._make_room()
-        settled = np.zeros(len(rows), np.bool_)
-        settled[mine] = True
-        return Passed(settled, lanes, done, quiet)
+        return Passed(offered.mask(mine), lanes, done, quiet)
 
-    def _before(
-        self,
-        ids: I64,
-        fits: Bool,
-        begins: I64,
-        is_known: Callable[[int], bool],
-    ) -> I64:
+    def _before(self, offered: ByFlow, begins: I64, is_known: Callable[[int], bool]) -> I64:
         """(flows,) number of earlier pieces; flows that do not continue them no longer match.
 
         `begins` (flows, 2): the first sequence number of server and client in this batch; -1 none.
         """
-        before = np.zeros(len(ids), np.int64)
-        heard = self._shown
-        some = np.flatnonzero(fits)
-        for i, flow in zip(some.tolist(), ids[some].tolist(), strict=True):
-            first = heard.get(flow)
-            if first is None:
-                if is_known(flow):
-                    fits[i] = False
-                continue
+        before = np.zeros(len(offered.ids), np.int64)
+        for i, first in self._remembered(offered, is_known):
             before[i] = len(first.pieces)
             for from_client, begin in enumerate(begins[i].tolist()):
                 expected = first.next_of(bool(from_client))
                 if begin >= 0 and expected is not None and expected != begin:
-                    fits[i] = False
+                    offered.fits[i] = False
         return before
 
     def _plain(self, batch: PacketBatch, columns: Columns, rows: I64) -> Bool:
