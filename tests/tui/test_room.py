@@ -202,3 +202,13 @@ def test_a_chart_without_a_value_takes_no_height() -> None:
     flat = strips.draw(shown, 80, 30, UNICODE, None, {}).lines
     some = msgspec.structs.replace(shown, curves=(Curve(name="lost", values=(1,) * 40),))
     assert len(flat) == 5 < len(strips.draw(some, 80, 30, UNICODE, None, {}).lines)
+
+
+def test_a_narrow_overview_cuts_no_number() -> None:
+    lines = wide(60, 16).lines()
+    port = next(line for line in lines if " eth0 " in line and "▼" in line)
+    camera = next(line for line in lines if line.startswith(" ! gate "))
+    assert "Mb/s" in port
+    assert "fps" in camera
+    assert "loss 1.83%" in camera
+    assert not {"…"} & set(port + camera)

@@ -46,6 +46,7 @@ TILE_FRAME = 5  # of them: the mark, the spaces around the name, the space to th
 RATES_CELLS = 20  # of a port's line, both directions
 CAMERA_CELLS = 66  # of a camera's line, its name and curve apart
 CURVE_LEAST = 8
+NARROW = 72  # below this, addresses, formats and jitter are left to the details: rates stay whole
 
 
 class _Unit(Struct, frozen=True):
@@ -151,9 +152,8 @@ def strip_values(scene: Scene) -> dict[str, str]:
     frame = scene.frame
     values: dict[str, str] = {}
     for strip in frame.strips.strips if frame.strips is not None else ():
-        flows = strip.rate_bps is not None or not strip.word
         rate = f"{scene.mega(strip.rate_bps)} {scene.mega_unit}"
-        values[strip.key] = rate if flows else strip.word
+        values[strip.key] = strip.word or (UNKNOWN if strip.rate_bps is None else rate)
     counts = frame.header.counts
     values["internet"] = f"{counts.endpoints_ok}/{counts.endpoints}" if counts.endpoints else ""
     values["us"] = f"lost {count(frame.header.lost)}"
@@ -205,7 +205,9 @@ def _port(port: PortRecord, scene: Scene, address: int, neighbour: int) -> _Unit
     pen.field(port.name, 5 if not wide else 8, "strong").put(
         f"{_PORT_ROLES.get(port.role or '', port.role or UNKNOWN):<8.8}"
     )
-    pen.field(state, 13, role(of)).put(" ").field(_address(port), address)
+    pen.field(state, 13, role(of))
+    if scene.width >= NARROW:
+        pen.put(" ").field(_address(port), address)
     if neighbour:
         most = pen.room - 1 - RATES_CELLS - CURVE_LEAST
         pen.put(" ").field(port.neighbour or UNKNOWN, min(neighbour, most), "dim")
@@ -281,13 +283,15 @@ def _camera(
         return _unit(scene, key, of, copy, pen)
     word = state_word(stream)
     pen.put(" ").field(word, 6, role(of))
-    pen.put(" ").field(streams.codec(stream.codec), 5)
-    pen.field(streams.size(stream), 9)
+    if scene.width >= NARROW:
+        pen.put(" ").field(streams.codec(stream.codec), 5)
+        pen.field(streams.size(stream), 9)
     pen.put(f"{number(stream.fps_now, 1):>5} fps", "warn" if streams.fps_short(stream) else "plain")
     pen.put(f" {scene.mega(stream.rate_bps):>4} {scene.mega_unit}")
     loss, loss_role = streams.loss_of(stream, scene)
     pen.put(" loss ").put(f"{loss:<7}", loss_role)
-    pen.put(f"{milliseconds(streams.jitter_ms(stream)):>3} ms ")
+    if scene.width >= NARROW:
+        pen.put(f"{milliseconds(streams.jitter_ms(stream)):>3} ms ")
     if scene.width >= 110 and pen.room >= 32:
         pen.field(stream.transport, 4, "dim").field(camera.address, 16, "dim")
         pen.field(camera.vendor or UNKNOWN, min(20, max(0, scene.width - 120)), "dim").put(" ")
