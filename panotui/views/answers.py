@@ -34,9 +34,10 @@ _RANK = {"error": 0, "warning": 1, "info": 2}
 
 
 def with_answer(detail: Detail, record: Any, snapshot: Snapshot) -> Detail:
-    """The detail with its answer in front."""
-    about = _ABOUT[type(record)](record, snapshot)
-    findings = explaining(about, snapshot)
+    """The detail with its answer in front, if findings may explain such a record."""
+    if type(record) not in _ABOUT:
+        return detail
+    findings = explaining(_ABOUT[type(record)](record, snapshot), snapshot)
     own = (record,) if isinstance(record, FindingRecord) else ()
     proven = [*own, *(f for f in findings if f not in own)]
     proofs = [*_own_proofs(record, snapshot), *(p for f in proven for p in _of_finding(f))]
