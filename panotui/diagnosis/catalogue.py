@@ -18,7 +18,7 @@ import msgspec
 
 from panotui.model import Confidence, Severity
 
-Need: TypeAlias = Literal["answers", "unicast", "presence", "unbroken", "contents"]
+Need: TypeAlias = Literal["answers", "unicast", "presence", "unbroken", "contents", "segments"]
 
 
 class FindingSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -125,8 +125,8 @@ class MirrorRule(Rule):
                 self._tunnels.popitem(last=False)
 
     def _loss(self, facts: Facts) -> list[Observation]:
-        if facts.one_way:
-            return []
+        if facts.one_way or facts.visibility.bare:
+            return []  # left out on purpose
         if facts.changed is not None:
             self._note_unseen(facts)
         recent_flows = [

@@ -39,7 +39,9 @@ def sight(seen: Observation, spec: FindingSpec, facts: Facts) -> int:
             return WITHHELD
         if facts.capture_lossy:
             grade = DOUBTFUL
-    if "contents" in spec.needs and visibility.snapped:
+    if "contents" in spec.needs and visibility.unread:
+        return WITHHELD
+    if "segments" in spec.needs and visibility.bare:
         return WITHHELD
     if "answers" in spec.needs or "unicast" in spec.needs:
         grade = min(grade, _of_host(seen, facts, answers="answers" in spec.needs))

@@ -32,6 +32,8 @@ class VantageRule(Rule):
             }
             said = evidence(facts.now_ns, 0, "frames throughout the capture, no single one")
             out.append(Observation("capture-snapped", "capture", values, (said,)))
+        elif facts.visibility.bare:
+            out.append(_bare(facts))
         seen = facts.counters.packets >= LIMITS.packets or len(facts.visibility.hosts) > 4
         waited = facts.now_ns - facts.started_ns >= SIGHT_LIMITS.appliance_ns
         absent = not facts.view.facts.appliance_known
@@ -80,3 +82,17 @@ class VantageRule(Rule):
 
 def _one_sided(proofs: Iterable[tuple[int, int]]) -> tuple[EvidenceRecord, ...]:
     return tuple(evidence(*p, "a conversation of which one side is seen begins") for p in proofs)
+
+
+def _bare(facts: Facts) -> Observation:
+    """Only openings and ends of connections were captured."""
+    return Observation(
+        "capture-snapped",
+        "capture",
+        evidence=(evidence(facts.now_ns, 0, "no segment of any connection holds data"),),
+        text="The capture holds no data of any TCP connection, only openings and ends, so names and"
+        " contents are not read",
+        action="Capture without a filter on TCP flags; until then connections without a name are"
+        " not judged",
+        replaces=("mirror-loss|mirror",),
+    )

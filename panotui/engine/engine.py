@@ -502,7 +502,7 @@ class Engine:
         facts.plain = tuple(visibility.plain(self.now_ns, macs))
         facts.one_way = visibility.all_one_way()
         one_way = frozenset(n for m, n in macs.items() if visibility.one_way((m,)))
-        view.set_sight(facts.one_way, one_way, visibility.snapped)
+        view.set_sight(facts.one_way, one_way, visibility.unread)
 
     def _what_woke(self) -> frozenset[str]:
         """Changes since the last tick, by the names of `Rule.wakes`."""

@@ -236,6 +236,7 @@ class Visibility(Table, frozen=True):
     missed_share: Share
     snapped_packets: Count
     snapped_share: Share
+    bare_flows: Count
 
 
 class Thresholds(Table, frozen=True):

@@ -23,6 +23,7 @@ from panotui.model import (
     SECOND,
     AnyMessage,
     ArpMessage,
+    Bool,
     DhcpMessage,
     MeterCounters,
     Rows,
@@ -101,6 +102,10 @@ class Visibility:
         self.version = 0  # rises when a result of this book may have changed
         self._unaddressed = Seen()  # conversations without Ethernet addresses
         self.only_tcp = True  # nothing else was seen: perhaps a filter has taken it out
+        # of every TCP conversation only its opening and its end: a filter has left the data out
+        self.bare = False
+        self._has_data = False  # payload of some TCP conversation was captured
+        self._without: set[int] = set()  # flows of which some was exchanged and none was captured
         self._both_ways = False  # some TCP conversation was seen in both directions
         self._all_one_way = False  # result for that version and input
         self._judged_at: tuple[int, bool] | None = None
@@ -191,6 +196,7 @@ class Visibility:
             return
         tcp, out, back = rows["protocol"] == 6, rows["packets_out"], rows["packets_in"]
         self.only_tcp &= bool(tcp.all())
+        self._data(slots, rows, tcp)
         only_out, only_in = (back == 0) & (out > 0), (out == 0) & (back > 0)
         goes_on = out + back >= LIMITS.packets
         # a host that acknowledges has received something
@@ -221,6 +227,18 @@ class Visibility:
                         seen.proof_packets.setdefault(int(slots[i]), proof)
                     self.version += before < LIMITS.proofs <= seen.proofs
 
+    def _data(self, slots: I64, rows: FlowColumns, tcp: Bool) -> None:
+        """Whether conversations without their data are all there is."""
+        if self._has_data:
+            return
+        seen = rows["payload_out"] + rows["payload_in"] > 0
+        self._has_data = bool((tcp & seen).any())
+        if len(self._without) < LIMITS.bare_flows:
+            acknowledged = rows["unseen_out"] + rows["unseen_in"] > 0
+            self._without.update(slots[tcp & acknowledged & ~seen][: LIMITS.bare_flows].tolist())
+        was, self.bare = self.bare, not self._has_data and len(self._without) >= LIMITS.bare_flows
+        self.version += was != self.bare
+
     def counters(self, counters: MeterCounters, missed: int, now_ns: int) -> None:
         """Cumulative counters of the meters, and packets missed so far by this tool."""
         packets = counters.packets
@@ -241,6 +259,11 @@ class Visibility:
         self.version += was != self.snapped
 
     # ------------------------------------------------------------------ queries
+
+    @property
+    def unread(self) -> bool:
+        """Names and contents are not in the capture."""
+        return self.snapped or self.bare
 
     def status(self, macs: Iterable[int], interface: int | None = None) -> str:
         """What is seen of a host with these MACs; at one interface, or at any."""

@@ -219,3 +219,49 @@ def router_is_where_we_look_and_one_name_is_dropped() -> Town:
     town = one_endpoint_is_dropped_and_others_work()
     town.frames = [(t, i, f[:12] + b"\x81\0\0\x14" + f[12:], w + 4) for t, i, f, w in town.frames]
     return town
+
+
+def tcp_flags(frame: bytes) -> int | None:
+    """The flags of a TCP segment over IPv4; None for other frames."""
+    if frame[12:14] != b"\x08\x00" or frame[23] != 6:
+        return None
+    return frame[14 + 4 * (frame[14] & 15) + 13]
+
+
+def port_in(frame: bytes, ports: set[int]) -> bool:
+    """Whether a TCP segment or UDP datagram over IPv4 has one of these ports."""
+    if frame[12:14] != b"\x08\x00" or frame[23] not in (6, 17):
+        return False
+    at = 14 + 4 * (frame[14] & 15)
+    found = (int.from_bytes(frame[at + n : at + n + 2], "big") for n in (0, 2))
+    return not ports.isdisjoint(found)
+
+
+@situation("capture-snapped", proved=False)
+def healthy_site_of_which_only_openings_and_ends_are_captured() -> Town:
+    """`tcpdump 'tcp[tcpflags] & (tcp-syn|tcp-fin|tcp-rst) != 0'`: names are not to be read."""
+    return keep(healthy(), lambda f: (tcp_flags(f) or 0) & 7 != 0)
+
+
+@situation("tcp-blocked", "capture-snapped", proved=False, violations=None)
+def blocked_endpoint_of_which_only_openings_and_ends_are_captured() -> Town:
+    """SYNs are what such a capture is made for."""
+    return keep(one_endpoint_is_dropped_and_others_work(), lambda f: (tcp_flags(f) or 0) & 7 != 0)
+
+
+@situation(proved=False)
+def healthy_site_through_a_filter_for_names() -> Town:
+    """`tcpdump port 53`."""
+    return keep(healthy(), lambda f: port_in(f, {53}))
+
+
+@situation(proved=False)
+def healthy_site_through_a_filter_for_the_cloud() -> Town:
+    """`tcpdump tcp port 443 or tcp port 8883`."""
+    return keep(healthy(), lambda f: port_in(f, {443, 8883}))
+
+
+@situation(proved=False)
+def healthy_site_without_its_segments_that_open() -> Town:
+    """A filter that leaves every SYN out."""
+    return keep(healthy(), lambda f: not (tcp_flags(f) or 0) & 2)
