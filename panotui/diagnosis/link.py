@@ -156,5 +156,14 @@ class LinkRule(Rule):
                 "this tool",
                 {"dropped": str(grown), "detail": f" ({share:.2g} % of all)"},
                 (evidence(now, 0, f"the capture missed {grown} packets until here"),),
+                text=None if facts.live else _by_another(grown, share),
             )
         ]
+
+
+def _by_another(missed: int, share: float) -> str:
+    """The sentence of `rx-dropped` for a file: what wrote it counted them."""
+    return (
+        f"The machine that captured this could not keep up: it missed {missed} packets"
+        f" ({share:.2g} % of all)"
+    )

@@ -147,10 +147,18 @@ class ViolationRule(Rule):
                     action=f"Set a time server of the site in camera {camera.name}",
                 )  # fmt: skip
             own = camera or facts.cameras.get(v.dst)
-            return Observation(
+            tried = facts.connects.get(v.dst, v.dport or 0)
+            leak = Observation(
                 "stream-leak", f"{v.src} - {v.dst}", values, seen, first, last, flow=v.flow,
                 camera=own.address if own is not None else None,
             )  # fmt: skip
+            if v.transport == "tcp" and tried is not None and not tried.connected_ns:
+                return replace(
+                    leak,
+                    text=f"{v.src} tries to open a camera stream at {v.dst} port {v.dport}, across"
+                    f" the border of the site: no connection came about{more}",
+                )  # fmt: skip
+            return leak
         if v.reason == "inbound":
             kind = "inbound-undeclared"
             if facts.view.who(v.src) & Who.INTERNET:

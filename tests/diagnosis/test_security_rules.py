@@ -255,3 +255,17 @@ def test_udp_from_the_internet_is_inbound_where_nobody_can_have_asked(
         wire.udp(at + number / 10, (ROUTER_MAC, PUBLIC, 5056), (ETH1, CLOUD, port), b"x" * 90, 1)
     found = told(wire.watch(end=90.0))
     assert ("inbound-internet" in found) == is_told
+
+
+@pytest.mark.parametrize("answers", [False, True])
+def test_a_knock_at_a_camera_port_is_no_stream_that_leaves(answers: bool) -> None:
+    scene = Scene(site())
+    if answers:
+        scene.tick([answered(1, CLOUD, PUBLIC, 554, app="rtsp")])
+    else:
+        scene.tick([flow(1, CLOUD, PUBLIC, 554, syn_out=2, packets_out=2)])
+    scene.pass_time(2)
+    found = scene.findings()["stream-leak"]
+    (violation,) = scene.engine.snapshot().violations
+    assert ("tries to open" in found.text) == (not answers)
+    assert ("tries to open" in violation.text) == (not answers)
