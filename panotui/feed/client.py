@@ -13,6 +13,7 @@ from panotui.feed.codec import FeedError, answer_reassembler, pack
 from panotui.views.frames import Answer, Command, Done, View
 
 _CHUNK = 256 << 10
+FOREIGN = "the socket belongs to another user"
 
 
 def _gone(why: str) -> FeedError:
@@ -39,7 +40,7 @@ def _connect(address: str | int) -> socket.socket:
         peer.close()
         raise FeedError(
             address,
-            "the socket belongs to another user",
+            FOREIGN,
             "Run as that user, join the socket's group, or use sudo.",
         ) from None
     except OSError as error:
@@ -147,9 +148,16 @@ class ReattachingClient:
         return await self._client.ask(request)
 
     async def reattach(self) -> None:
-        """Connect again; FeedError while nobody listens."""
+        """Connect again; FeedError while nobody listens. A screen that root started has given up
+        root since, and may not open a socket of another user again."""
         await self.close()
-        self._client = await AsyncFeedClient.connect(self._address)
+        try:
+            self._client = await AsyncFeedClient.connect(self._address)
+        except FeedError as error:
+            if error.why != FOREIGN:
+                raise
+            why = "its socket is closed to this user; quit and attach again"
+            raise FeedError(self._address, why, error.remedy) from None
 
     async def close(self) -> None:
         if self._client is not None:

@@ -212,7 +212,8 @@ def _list(screen: ScreenState, room: int) -> list[Line]:
     first = max(0, min(screen.chosen - room + 2, len(listed) - room + 1))
     shown = listed[first : first + max(1, room - 1)]
     head = Pen(screen.width, screen.glyphs.ellipsis).put(" COMMANDS", "head")
-    head.put(f"  {len(listed)}; letters narrow them, up and down choose, enter does it", "dim")
+    said = "letters narrow the list, up and down choose, enter runs it"
+    head.put(f"  {len(listed)}; {said}" if listed else "  none of this name or purpose", "dim")
     up = screen.glyphs.more_above if first else " "
     down = screen.glyphs.more_below if first + len(shown) < len(listed) else " "
     out = [head.right(f"{up}{down} ", "dim").line()]

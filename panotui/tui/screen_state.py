@@ -133,7 +133,7 @@ class ScreenState:
         """Important lines above every page, one each."""
         said = []
         if self.lost is not None:
-            said.append(f"The recorder is gone ({self.lost}): tried again each second, r: at once")
+            said.append(f"The recorder is gone ({self.lost}): retrying, r: now")
         if self.newest is not None and self.newest.header.notice:
             said.append(self.newest.header.notice)
         return said

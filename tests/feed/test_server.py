@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from panotui.errors import UsageError
-from panotui.feed.client import AsyncFeedClient, FeedClient
+from panotui.feed.client import AsyncFeedClient, FeedClient, ReattachingClient
 from panotui.feed.codec import FeedError, answer_reassembler, pack, request_reassembler
 from panotui.feed.server import CLIENTS_MAX, IDLE_S, FeedServer, listen
 from panotui.views.frames import Command, Done, Frame, View
@@ -324,3 +324,23 @@ def test_silent_clients_make_room_and_busy_ones_do_not(tmp_path: Path) -> None:
     server.close()
     for peer in (*silent, late, asker):
         peer.close()
+
+
+def test_a_screen_that_may_not_open_the_socket_again_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As root gave itself up after it had attached."""
+
+    def refused(self: socket.socket, address: object) -> None:
+        raise PermissionError
+
+    class Refusing(socket.socket):
+        connect = refused
+
+    async def again() -> None:
+        client = ReattachingClient(str(tmp_path / "s.sock"), -1)
+        monkeypatch.setattr("panotui.feed.client.socket.socket", Refusing)
+        with pytest.raises(FeedError, match="quit and attach again"):
+            await client.reattach()
+
+    asyncio.run(again())
