@@ -12,7 +12,7 @@ from collections import deque
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND
-from panotui.model.quantities import link_speed
+from panotui.model.quantities import counted, link_speed
 from panotui.state.ports import LinkState, neighbour_text
 
 MINUTE = 60 * SECOND
@@ -155,7 +155,7 @@ class LinkRule(Rule):
                 "rx-dropped",
                 "this tool",
                 {"dropped": str(grown), "detail": f" ({share:.2g} % of all)"},
-                (evidence(now, 0, f"the capture missed {grown} packets until here"),),
+                (evidence(now, 0, f"the capture missed {counted(grown, 'packet')} until here"),),
                 text=None if facts.live else _by_another(grown, share),
             )
         ]
@@ -164,6 +164,6 @@ class LinkRule(Rule):
 def _by_another(missed: int, share: float) -> str:
     """The sentence of `rx-dropped` for a file: what wrote it counted them."""
     return (
-        f"The machine that captured this could not keep up: it missed {missed} packets"
+        f"The machine that captured this could not keep up: it missed {counted(missed, 'packet')}"
         f" ({share:.2g} % of all)"
     )

@@ -13,6 +13,7 @@ from msgspec import Struct
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import APPS, NEVER, SECOND, EvidenceRecord, address_text
+from panotui.model.quantities import counted
 
 MINUTE = 60 * SECOND
 LIMITS = thresholds().mirror
@@ -156,7 +157,7 @@ class MirrorRule(Rule):
         both = (rows["packets_out"] > 0) & (rows["packets_in"] > 0)
         for i in (both & (missing > LIMITS.unseen_bytes) & (events > 0)).nonzero()[0][:64].tolist():
             row = facts.flows.rows[slots[i]]
-            text = f"flow to port {row.dport}: {int(missing[i])} bytes never seen"
+            text = f"flow to port {row.dport}: {counted(int(missing[i]), 'byte')} never seen"
             seen = evidence(row.last_ns, row.last_packet, text)
             key = int(facts.flows.key[slots[i]])
             self._unseen[key] = (int(missing[i]), seen)

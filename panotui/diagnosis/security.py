@@ -31,7 +31,7 @@ from panotui.model import (
     address_text,
 )
 from panotui.model.flow_rows import FlowColumns
-from panotui.model.quantities import size
+from panotui.model.quantities import counted, size, times
 from panotui.site.facts import Who, inside
 from panotui.state.connects import recent
 from panotui.state.flows.book import VIOLATION, flow_text_id
@@ -119,9 +119,7 @@ class ViolationRule(Rule):
             evidence(v.first_time_ns, v.first_packet,
                      f"{v.src}:{v.sport or 0} > {v.dst}:{v.dport or 0} {v.transport}"),
         )  # fmt: skip
-        more = (
-            f", {v.flows} flows, {v.packets} packets" if v.flows > 1 else f", {v.packets} packets"
-        )
+        more = (f", {v.flows} flows" if v.flows > 1 else "") + f", {counted(v.packets, 'packet')}"
         more += f" ({size(v.bytes)})" if v.reason == "stream-leak" else ""
         values = {
             "src": v.src, "dst": v.dst, "dport": str(v.dport or 0), "host": v.host or v.dst,
@@ -433,7 +431,7 @@ class CleartextRule(Rule):
                 c.last_ns,
                 severity="warning" if c.credentials else "info",
                 flow=c.flow,
-                detail=(f"{c.count} times",),
+                detail=(times(c.count),),
             )
             for c in told
         ]

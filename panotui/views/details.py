@@ -21,7 +21,8 @@ from panotui.model import (
     StreamRecord,
     ViolationRecord,
 )
-from panotui.model.quantities import link_speed, rate
+from panotui.model.quantities import counted, link_speed, rate
+from panotui.model.quantities import times as often
 from panotui.state.leads import leads_nowhere
 from panotui.views.answers import of_camera, of_endpoint
 from panotui.views.frames import Detail, Section
@@ -147,12 +148,12 @@ def _flow_traffic(flow: FlowRecord, countable: bool) -> list[Line]:
         ("lasted", f"{lasted_ms / 1e3:.1f} s" if lasted_ms >= 1e3 else f"{lasted_ms:.1f} ms"),
         (
             "out",
-            f"{number(flow.packets_out)} packets  {number(flow.bytes_out)} bytes"
+            f"{counted(flow.packets_out, 'packet')}  {counted(flow.bytes_out, 'byte')}"
             f"  {rate(flow.rate_out_bps)}",
         ),
         (
             "in",
-            f"{number(flow.packets_in)} packets  {number(flow.bytes_in)} bytes"
+            f"{counted(flow.packets_in, 'packet')}  {counted(flow.bytes_in, 'byte')}"
             f"  {rate(flow.rate_in_bps)}",
         ),
         ("packets", f"{flow.first_packet} to {flow.last_packet}" if numbered else "-"),
@@ -195,7 +196,7 @@ def _stutter(stream: StreamRecord) -> list[Line]:
     if not stream.stalls:
         return []
     lines = [
-        (f"stutter {ms} ms", f"{times} times, {seconds:.1f} s with such a buffer")
+        (f"stutter {ms} ms", f"{often(times)}, {seconds:.1f} s with such a buffer")
         for ms, times, seconds in stream.stalls
         if times
     ]
@@ -262,14 +263,19 @@ def stream_detail(key: str, stream: StreamRecord, state: State, snapshot: Snapsh
                 (
                     "lost",
                     unsure(
-                        f"{stream.lost_unique} in {stream.gap_events} gaps, longest"
+                        f"{stream.lost_unique} in {counted(stream.gap_events, 'gap')}, longest"
                         f" {stream.longest_gap}"
                         if stream.gap_events
                         else str(stream.lost_unique)
                     ),
                 ),
                 *(
-                    [("foreign", f"{stream.foreign} packets of payload types that its SDP lacks")]
+                    [
+                        (
+                            "foreign",
+                            f"{counted(stream.foreign, 'packet')} of types that its SDP lacks",
+                        )
+                    ]
                     if stream.foreign
                     else []
                 ),
@@ -470,8 +476,8 @@ def violation_detail(
                 ("last", utc(violation.last_time_ns)),
                 (
                     "volume",
-                    f"{number(violation.flows)} flows  {number(violation.packets)} packets"
-                    f"  {number(violation.bytes)} bytes",
+                    f"{counted(violation.flows, 'flow')}  {counted(violation.packets, 'packet')}"
+                    f"  {counted(violation.bytes, 'byte')}",
                 ),
                 (
                     "packet" if violation.frame is None else "frame",
@@ -609,12 +615,12 @@ def port_detail(key: str, port: PortRecord, state: State, snapshot: Snapshot) ->
                 (
                     "in",
                     f"{rate(port.rate_in_bps)}  peak {rate(port.peak_in_bps)}"
-                    f"  {number(port.packets_in)} packets",
+                    f"  {counted(port.packets_in, 'packet')}",
                 ),
                 (
                     "out",
                     f"{rate(port.rate_out_bps)}  peak {rate(port.peak_out_bps)}"
-                    f"  {number(port.packets_out)} packets",
+                    f"  {counted(port.packets_out, 'packet')}",
                 ),
             ],
         ),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from panotui.model import DeviceRecord, Snapshot
+from panotui.model.quantities import counted
 from panotui.views.details import section
 from panotui.views.frames import Detail
 from panotui.views.identity import finding_key
 from panotui.views.pane import Pane
-from panotui.views.quantities import number, utc, word
+from panotui.views.quantities import utc, word
 from panotui.views.state import State
 
 _ROLES = ("appliance", "camera", "gateway", "router", "switch", "resolver", "time server", "host")
@@ -36,7 +37,7 @@ def _detail(key: str, device: DeviceRecord, state: State, snapshot: Snapshot) ->
             [
                 ("first", utc(device.first_time_ns)),
                 ("last", utc(device.last_time_ns)),
-                ("sent", f"{number(device.packets)} packets  {number(device.bytes)} bytes"),
+                ("sent", f"{counted(device.packets, 'packet')}  {counted(device.bytes, 'byte')}"),
             ],
         ),
         *section("FINDINGS", [(f.id, f.text) for f in findings[:20]]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from panotui.model import Snapshot
 from panotui.model.comparison import BothSides
+from panotui.model.quantities import counted
 from panotui.state.both_sides import ends
 from panotui.views.details import section
 from panotui.views.frames import Detail
@@ -20,7 +21,7 @@ def passage_detail(key: str, row: BothSides) -> Detail:
     delay = row.delay
     lost = number(row.lost)
     if row.lost:
-        size = f", {number(row.lost_bytes)} bytes of payload" if row.lost_bytes else ""
+        size = f", {counted(row.lost_bytes, 'byte')} of payload" if row.lost_bytes else ""
         lost += f" ({100 * row.loss:.4g} %{size})"
     only = f"it heads for {ways[1]} and never comes there" if row.state == "blocked" else ""
     numbers = ",".join(map(str, row.first_lost))
@@ -30,8 +31,8 @@ def passage_detail(key: str, row: BothSides) -> Detail:
             "BOTH SIDES",
             [
                 ("way", f"{ways[0]} first, then {ways[1]}"),
-                (row.a, f"{number(row.at_a)} packets"),
-                (row.b, f"{number(row.at_b)} packets"),
+                (row.a, f"{counted(row.at_a, 'packet')}"),
+                (row.b, f"{counted(row.at_b, 'packet')}"),
                 ("lost between", lost),
                 ("blocked", only),
                 ("appeared", number(row.appeared) if row.appeared else ""),

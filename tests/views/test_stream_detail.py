@@ -40,7 +40,7 @@ def test_packets_after_a_gap_are_the_evidence() -> None:
 
 def test_stutter_is_told_for_each_buffer_that_would_have_run_dry() -> None:
     picture = dict(sections_of("lab/udp-h264-freeze5s.pcap")["PICTURE"])
-    assert picture["stutter 500 ms"] == "1 times, 4.5 s with such a buffer"
+    assert picture["stutter 500 ms"] == "once, 4.5 s with such a buffer"
     healthy = dict(sections_of("lab/udp-h264.pcap")["PICTURE"])
     assert healthy["stutter"] == "none with a buffer of 50 ms or more"
 

@@ -12,6 +12,7 @@ from panotui.diagnosis.cameras.stream_events import Watched
 from panotui.diagnosis.facts import Observation, evidence
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, Confidence
+from panotui.model.quantities import counted
 from panotui.model.tables import GOODBYE
 from panotui.state.camera_session import Session
 from panotui.state.camera_streams import let_go
@@ -91,7 +92,7 @@ def _meanwhile(lost: int, caught: bool) -> tuple[str, ...]:
         return ("the packets held back came all at once afterwards: the stream caught up",)
     if not lost:
         return ()
-    return (f"the camera kept sending: {lost:,} packets of that time were lost on the way",)
+    return (f"the camera kept sending: {counted(lost, 'packet')} of that time got lost on the way",)
 
 
 def said_goodbye(stream: StreamState, session: Session | None) -> bool:

@@ -98,7 +98,7 @@ def _whose_loss(watched: Watched, count: int, gaps: int) -> tuple[str, ...]:
         detail.append(f"the reader itself reports {100 * reported:.1f} %")
     missed = facts.ring_dropped + facts.interface_dropped
     if watched.stream.uncertain and missed:
-        detail.append(f"{missed} packets were missed by the capture itself: some may be these")
+        detail.append(f"the capture itself missed {counted(missed, 'packet')}: some may be these")
     return tuple(detail)
 
 
