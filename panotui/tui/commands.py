@@ -84,6 +84,7 @@ ACTIONS = {
 }  # fmt: skip
 _NAMES = {word.name: word for word in WORDS}
 _SPAN = re.compile(r"(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})(?:\s+(\d{1,3}))?\Z")
+A_TIME = "a time is 03:14 or 03:14:07"
 _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?\Z")
 
 
@@ -153,7 +154,7 @@ def read(
     if name not in _NAMES:
         if found:
             return "which: " + ", ".join(word.name for word in found[:6]) + "?"
-        return f"unknown command {name[:20]}"
+        return A_TIME if name[:1].isdigit() else f"unknown command {name[:20]}"
     return _checked(name, rest, review, zone, sorts, ports)
 
 
@@ -197,7 +198,7 @@ def _checked(
 def _goto(text: str, review: ReviewState, zone: tzinfo | None) -> Order | str:
     match = _TIME.match(text)
     if match is None:
-        return "a time is 03:14 or 03:14:07"
+        return A_TIME
     hour, minute, second = int(match[1]), int(match[2]), int(match[3] or 0)
     if hour > 23 or minute > 59 or second > 59:
         return "there is no such time of day"

@@ -27,7 +27,7 @@ from panotui.state.leads import leads_nowhere
 from panotui.views.answers import of_camera, of_endpoint
 from panotui.views.frames import Detail, Section
 from panotui.views.identity import finding_key
-from panotui.views.quantities import number, utc, word
+from panotui.views.quantities import number, utc, utc_clock, word
 from panotui.views.state import Line, State
 
 _DATED = re.compile(r"\d\d:\d\d:\d\d\b")
@@ -225,7 +225,7 @@ def stream_detail(key: str, stream: StreamRecord, state: State, snapshot: Snapsh
                 ),
                 (
                     "state",
-                    f"{stream.state} since {utc(stream.state_since_ns)[11:19]}"
+                    f"{stream.state} since {utc_clock(stream.state_since_ns)}"
                     + (", catching up after a stall" if stream.catching_up else ""),
                 ),
                 *_odd(stream),
@@ -438,7 +438,7 @@ def endpoint_detail(key: str, endpoint: EndpointRecord, state: State, snapshot: 
         ),
         *section(
             "CONNECTIONS",
-            [(utc(f.first_time_ns)[11:19], f"{f.src}:{f.sport} {f.state}") for f in flows[:10]],
+            [(utc_clock(f.first_time_ns), f"{f.src}:{f.sport} {f.state}") for f in flows[:10]],
         ),
     )
     links = [(f"flow {f.src}:{f.sport}", f"flow:{f.id}") for f in flows[:10]]
@@ -588,7 +588,7 @@ def _step(row: StepRecord) -> Line:
     """How far a port's frames, its lease or a gateway of it got."""
     label = {"port": "frames", "next-hop": f"gateway {row.name}"}.get(row.target, row.target)
     fails = f"; fails at {row.failing_step}" if row.failing_step else ""
-    since = f" since {utc(row.since_ns)[11:19]}" if fails and row.since_ns else ""
+    since = f" since {utc_clock(row.since_ns)}" if fails and row.since_ns else ""
     return label, f"{row.text}{fails}{since}"
 
 

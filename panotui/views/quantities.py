@@ -18,6 +18,11 @@ def utc(time_ns: int | None) -> str:
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+def utc_clock(time_ns: int | None) -> str:
+    """The time of day of `utc`, marked as such: `13:02:31Z`."""
+    return f"{utc(time_ns)[11:19]}Z" if time_ns else "-"
+
+
 def number(value: float | None, unit: str = "", digits: int = 2) -> str:
     if value is None:
         return "-"

@@ -300,3 +300,13 @@ def test_no_finding_is_not_called_well_while_a_camera_is_dead(site: Site) -> Non
     site.all_well_since_ns = site.time_ns
     driven.fetch()
     assert "all that was seen is well" in driven.text()
+
+
+def test_all_is_not_called_well_beside_a_stream_in_trouble(site: Site) -> None:
+    site.findings = site.violations = ()
+    site.cameras = tuple(c for c in site.cameras if c.name == "gate")
+    site.endpoints = ()
+    site.all_well_since_ns = site.time_ns
+    text = Driven(site).text()
+    assert "all is well" not in text
+    assert "no cause known yet: the stream of gate is losing" in text

@@ -450,6 +450,8 @@ def _todo(scene: Scene) -> _Section:
     dead = dead_cameras(scene.frame.cameras) + dead_endpoints(scene.frame.endpoints)
     if header.all_well_since_ns and known:
         answer = [(f"{scene.glyphs.ok} all else is well", "ok"), (f", {known} known", "plain")]
+    elif header.all_well_since_ns and (odd := _odd_streams(scene)):
+        answer = [(f"no cause known yet: {odd[0]}", "warn")]
     elif header.all_well_since_ns:
         at = scene.when(header.all_well_since_ns)
         answer = [(f"{scene.glyphs.ok} nothing: all is well since {at}", "ok")]
@@ -466,6 +468,12 @@ def _todo(scene: Scene) -> _Section:
     if notes:
         answer.append((f"  {counted(notes, 'note')}", "plain"))
     return _Section("WHAT TO DO", answer, units)
+
+
+def _odd_streams(scene: Scene) -> list[str]:
+    """`the stream of gate is slow`: in trouble, and too short for a finding."""
+    ill = [s for s in scene.frame.streams if streams.look_of(s) in ("bad", "warn")]
+    return [f"the stream of {s.camera or s.src} is {state_word(s)}" for s in ill]
 
 
 def _finding(finding: FindingRecord, scene: Scene) -> _Unit:
