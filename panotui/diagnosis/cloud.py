@@ -45,6 +45,7 @@ IDLE = FLOW_ENDS.index("idle")
 SUPPORT_ENDED_NS = 1_780_272_000 * SECOND  # 2026-06-01T00:00:00Z
 METADATA = "169.254.169.254"
 AMAZON = ("amazon", "aws", "starfield")
+_TURNED_AWAY = ("refused", "reset", "closed")  # a client retries soon, and often succeeds then
 
 
 class ReachRule(Rule):
@@ -119,7 +120,7 @@ class ReachRule(Rule):
             attempt = target.failing
             if attempt is None or not _relevant(target, facts):
                 continue
-            once = attempt.how == "refused" and len(target.failures) == 1
+            once = attempt.how in _TURNED_AWAY and len(target.failures) == 1
             if once and facts.now_ns - attempt.last_ns < LIMITS.again_ns and not facts.final:
                 self.due(attempt.last_ns + LIMITS.again_ns)
                 continue
@@ -196,9 +197,31 @@ def _compared(failing: Failing, facts: Facts) -> Observation:
     """The observation of one target with its control, or with a sentence that needs none."""
     seen = failing.seen
     if seen.id == "tcp-blocked":
-        return _blocked(failing, facts)
-    if seen.id == "sni-filtered":
-        return _filtered(failing, facts)
+        seen = _blocked(failing, facts)
+    elif seen.id == "sni-filtered":
+        seen = _filtered(failing, facts)
+    return _spared(seen, failing, facts)
+
+
+def _spared(seen: Observation, failing: Failing, facts: Facts) -> Observation:
+    """Nothing that is needed fails if the same host works on the port that the policy needs: the
+    appliance uses that one instead.
+    """
+    rule = facts.endpoints.rule_of(failing.host, "tcp", failing.target.port)
+    if rule is None or rule.needed:
+        return seen
+    for endpoint in facts.endpoints.endpoints.values():
+        if endpoint.host != failing.host or endpoint.port == failing.target.port:
+            continue
+        other = facts.endpoints.rule_of(endpoint.host, "tcp", endpoint.port)
+        if other is None or not other.needed:
+            continue
+        if endpoint.attempts.success_ns >= failing.since_ns > 0:
+            said = f"; port {endpoint.port} works, and the appliance needs only that one"
+            return replace(
+                seen, severity="warning", values={**seen.values, "detail": said},
+                detail=(*seen.detail, f"control: {endpoint.host} works on port {endpoint.port}"),
+            )  # fmt: skip
     return seen
 
 

@@ -7,6 +7,7 @@ conditions that hold now. Rules never create findings themselves and never read 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import ClassVar
 
@@ -21,6 +22,7 @@ from panotui.model import (
     AnyMessage,
     Confidence,
     EvidenceRecord,
+    Interface,
     MeterCounters,
     PortRecord,
     Severity,
@@ -85,6 +87,7 @@ class Facts(Struct):
     ring_dropped: int = 0
     interface_dropped: int = 0
     interfaces: tuple[str, ...] = ()
+    links: dict[int, Sequence[Interface]] = field(default_factory=dict)  # by meter
     counters: MeterCounters = field(default_factory=MeterCounters)
     # seconds before this tick without anything new, which had no tick: see `Delta.passed`
     passed: tuple[tuple[int, int], ...] = ()

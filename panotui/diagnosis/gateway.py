@@ -45,8 +45,8 @@ class _Way(Struct):
 
 
 class GatewayRule(Rule):
-    """gateway-silent, gateway-changed, wrong-gateway, wrong-mask; reports cameras that do not
-    answer ARP to the camera book.
+    """gateway-silent, gateway-changed, wrong-gateway, wrong-mask, neighbour-silent; reports cameras
+    that do not answer ARP to the camera book.
     """
 
     hears = frozenset((ArpMessage, LinkControlMessage))
@@ -71,6 +71,11 @@ class GatewayRule(Rule):
         out.extend(self._wrong_way(facts))
         out.extend(self._narrow_mask(facts))
         self._silent_cameras(unanswered, facts)
+        out.extend(
+            _neighbours(
+                unanswered, {o.values["address"] for o in out if "address" in o.values}, facts
+            )
+        )
         return out
 
     def _asked_wrongly(self, facts: Facts) -> list[Observation]:
@@ -120,7 +125,7 @@ class GatewayRule(Rule):
                 detail=control or (),
                 confidence=None if control else "possible",
                 asker=facts.port_of(row.asker) or row.asker,
-                retried=row.quick > 1,
+                retried=_repeated(row),
             )
         ]
 
@@ -128,6 +133,8 @@ class GatewayRule(Rule):
     def _silent_cameras(unanswered: dict[str, Question], facts: Facts) -> None:
         for address, camera in facts.cameras.cameras.items():
             row = unanswered.get(address)
+            if row is not None and not _repeated(row):
+                row = None  # not repeated soon: its answer went past this vantage
             if row is not None and not camera.arp_silent_ns:
                 camera.arp_silent_ns = row.first_ns
                 camera.syn_packet = camera.syn_packet or row.seen[0].packet
@@ -436,6 +443,48 @@ def _in_vain(row: Question, facts: Facts) -> bool:
     now = facts.now_ns
     waited = row.count >= LIMITS.requests and now - row.first_ns >= LIMITS.silence_ns
     return waited and now - row.last_ns <= LIMITS.row_ns
+
+
+def _neighbours(
+    unanswered: dict[str, Question], explained: set[str], facts: Facts
+) -> list[Observation]:
+    """Neighbours without a known role that do not answer, while others do: whatever the appliance
+    wants there fails before its first packet.
+    """
+    found = []
+    for target, row in unanswered.items():
+        if target in explained or not _repeated(row) or not _known_appliance(row.asker, facts):
+            continue
+        network = _declared_network(facts, row.asker)
+        if _named(target, facts) or (network is not None and not _inside(target, network.network)):
+            continue
+        if target == row.asker or facts.cameras.get(target) is not None:
+            continue
+        control = _control(row, facts)
+        if control is None:
+            continue
+        port = facts.port_of(row.asker) or row.asker
+        found.append(
+            Observation(
+                "neighbour-silent",
+                target,
+                {"address": target, "port": port, "count": str(row.count)},
+                shown(*row.seen),
+                row.first_ns,
+                row.last_ns,
+                detail=control,
+                asker=port,
+                retried=True,
+            )
+        )
+    return found if len(found) <= LIMITS.neighbours else []  # it looks for something everywhere
+
+
+def _repeated(row: Question) -> bool:
+    """The request is repeated soon, as one is that gets no answer: one that is asked now and then
+    may be answered past this vantage.
+    """
+    return row.quick >= LIMITS.again and row.quick >= LIMITS.again_share * row.count
 
 
 def _control(row: Question, facts: Facts) -> tuple[str, ...] | None:

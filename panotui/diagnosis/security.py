@@ -269,6 +269,7 @@ class ScanRule(Rule):
                         (evidence(first, packet, "first packet of the scan"),),
                         first,
                         last,
+                        covers=(f"scan|{src} by ARP",),  # the same search, one layer below
                     )
                 )
         return out
@@ -567,8 +568,8 @@ class BeaconRule(Rule):
         row = flows.rows[slot]
         version = row.version
         server = address_text(version, row.dst)
-        if not facts.view.who(server) & Who.INTERNET:
-            return
+        if not facts.view.who(server) & Who.INTERNET or flows.reason[slot] == "address-changed":
+            return  # the appliance goes where it may, from another address
         client = address_text(version, row.src)
         name = (client, flows.host[slot] or server, row.dport)
         starts = self._starts.setdefault(name, deque(maxlen=16))

@@ -60,6 +60,8 @@ def nobody_ours(facts: Facts) -> bool:
 def _of_host(seen: Observation, facts: Facts, *, answers: bool) -> int:
     """Whether unicast of the host that misses an answer passes here."""
     visibility = facts.visibility
+    if seen.retried is False:
+        return WITHHELD  # its answer went past this vantage
     if seen.id.startswith("dhcp-") and visibility.leases_seen:
         return CERTAIN  # DHCP answers by broadcast on request
     macs = _macs(seen, facts)
@@ -78,8 +80,6 @@ def _of_host(seen: Observation, facts: Facts, *, answers: bool) -> int:
             return WITHHELD
         # a broadcast request alone does not show a mirror; DHCP begins with nothing else
         if facts.visibility.only_spread() and not seen.id.startswith("dhcp-"):
-            return WITHHELD
-        if seen.retried is False:
             return WITHHELD
         return DOUBTFUL  # a user has placed us where the appliance's ports are seen
     if visibility.one_way(macs):

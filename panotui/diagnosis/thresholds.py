@@ -328,6 +328,9 @@ class Gateway(Table, frozen=True):
     """Of `diagnosis.gateway`."""
 
     requests: Count
+    again: Count
+    again_share: Share
+    neighbours: Count
     silence_ns: Nanoseconds
     row_ns: Nanoseconds
     moved_ns: Nanoseconds

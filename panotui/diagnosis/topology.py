@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import deque
+from collections.abc import Iterable
 from itertools import pairwise
 
 import numpy as np
@@ -255,7 +256,31 @@ class TopologyRule(Rule):
                             (evidence(count.last_ns, count.last_packet, heard),),
                         )
                     )
+        if not any(seen.id == "port-same-net" for seen in out):
+            out.extend(_one_network(camera_port, cloud_port, facts))
         return out
+
+
+def _one_network(port: str, other: str, facts: Facts) -> Iterable[Observation]:
+    """Both ports use addresses of one network: which of them a packet leaves by is chance."""
+    given = [facts.site.ports.get(name) for name in (port, other)]
+    texts = [g.address for g in given if g is not None and g.address and "/" in g.address]
+    if len(texts) < 2:
+        return
+    one, two = (ipaddress.ip_interface(text) for text in texts)
+    used = [facts.claims.addresses.get(str(i.ip)) for i in (one, two)]
+    if one.ip == two.ip or one.ip not in two.network or two.ip not in one.network:
+        return
+    claims = [c.claims[c.holder].last for c in used if c is not None and c.holder in c.claims]
+    if len(claims) < 2:
+        return
+    yield Observation(
+        "port-same-net", port, {"port": port, "other": other},
+        tuple(evidence(c.time_ns, c.packet, c.text) for c in claims),
+        first_ns=min(c.time_ns for c in claims),
+        text=f"Both ports are in one network: {port} has {one.ip} and {other} has {two.ip}, both of"
+        f" {one.network}",
+    )  # fmt: skip
 
 
 def _mean(sizes: dict[int, int], after: int, until: int) -> float:

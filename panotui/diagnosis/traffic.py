@@ -23,7 +23,7 @@ from panotui.model import (
     mac_value,
 )
 from panotui.model.quantities import link_speed, listed, times
-from panotui.state.ports import Looped
+from panotui.state.ports import Looped, switch_port
 
 LIMITS = thresholds().traffic
 _COPIES = ("mirror-duplicates|mirror",)  # what comes round again is no mirror's copy
@@ -91,7 +91,7 @@ class TrafficRule(Rule):
                     {
                         "interface": f"Port {port}" if port else f"Interface {where}",
                         "switch": message.system_name or message.chassis,
-                        "switch_port": message.port_description or message.port,
+                        "switch_port": switch_port(message),
                         "detail": f" ({', '.join(extra)})" if extra else "",
                     },
                     (evidence(seen_ns, message.packet, message.protocol.upper()),),

@@ -13,18 +13,27 @@ from panotui.diagnosis.sight import LIMITS as SIGHT_LIMITS
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, EvidenceRecord
 from panotui.model.quantities import counted
+from panotui.wire.decode import DECODED_LINKS
 
 LIMITS = thresholds().vantage
+# LINKTYPE_* of tcpdump.org that people bring along, and what they are
+_WIRELESS = "IEEE 802.11 frames"
+_LINKS = {
+    105: _WIRELESS, 119: _WIRELESS, 127: _WIRELESS, 163: _WIRELESS, 192: _WIRELESS,
+    187: "Bluetooth", 201: "Bluetooth", 195: "IEEE 802.15.4 frames", 189: "USB", 220: "USB",
+    227: "CAN",
+}  # fmt: skip
 
 
 class VantageRule(Rule):
-    """not-a-mirror, mirror-one-way, capture-snapped, no-appliance."""
+    """not-a-mirror, mirror-one-way, capture-snapped, capture-unreadable, no-appliance."""
 
     wakes = frozenset(("visibility", "site"))
 
     def tick(self, facts: Facts) -> list[Observation]:
         out = [self._plain(index, facts) for index in facts.plain]
         out.extend(self._one_way(facts))
+        out.extend(_unreadable(facts))
         if facts.visibility.snapped:
             values = {
                 "snapped": str(facts.counters.snapped),
@@ -78,6 +87,20 @@ class VantageRule(Rule):
                 "mirror-one-way", "mirror", {"where": "", "flows": str(most)},
                 _one_sided(visibility.proofs_of(())),
             )  # fmt: skip
+
+
+def _unreadable(facts: Facts) -> Iterable[Observation]:
+    """Interfaces whose frames have a form that the decoder does not know."""
+    for interface in {i.name: i for found in facts.links.values() for i in found}.values():
+        kind = interface.linktype
+        if kind in DECODED_LINKS:
+            continue
+        link = f"{_LINKS[kind]} (link type {kind})" if kind in _LINKS else f"link type {kind}"
+        said = evidence(facts.started_ns, 1, f"the first frame, as all others: {link}")
+        yield Observation(
+            "capture-unreadable", interface.name, {"interface": interface.name, "kind": link},
+            (said,), first_ns=facts.started_ns,
+        )  # fmt: skip
 
 
 def _one_sided(proofs: Iterable[tuple[int, int]]) -> tuple[EvidenceRecord, ...]:

@@ -64,7 +64,7 @@ from panotui.state.marks import Marks, counts_of, is_well, open_and_known
 from panotui.state.ports import HISTORY_S, PortBook, PortFacts
 from panotui.state.resolvers import ResolverBook
 from panotui.state.rungs import ladder_of
-from panotui.state.standing import all_works
+from panotui.state.standing import all_works, one_sided
 from panotui.state.streams import StreamBook, StreamState
 from panotui.state.tracking import ConnectionTracking
 from panotui.state.verdicts import VerdictBook
@@ -225,6 +225,7 @@ class Engine:
         """Number the capture interfaces of all meters: each meter has a range, unless the caller
         has numbered them together.
         """
+        self.facts.links[delta.meter] = delta.interfaces
         if delta.shared_interfaces:
             if len(delta.interfaces) != len(self._interfaces):
                 self._interfaces = tuple(i.name for i in delta.interfaces)
@@ -477,7 +478,7 @@ class Engine:
         for stream in self.streams.streams.values():
             self.verdicts.judge_stream(stream)
         self.facts.final = self.final
-        appliance = frozenset(self.view.facts.appliance_addresses)
+        appliance = self.view.facts.appliance_used
         for camera in self.cameras.judge_states(
             self.facts.camera_streams, now, self.blindness.until_ns, appliance, self.final
         ):
@@ -562,12 +563,15 @@ class Engine:
         )
         streams = self.streams.records(now)
         devices = self._device_records()
-        cameras = self.cameras.records(self.facts.camera_streams, appliance)
+        cameras = self.cameras.records(self.facts.camera_streams, facts.appliance_used)
         endpoints = self.endpoints.records(
             self.site.site.mode != "camera-only", self.resolvers, self.clock, facts.resolvers,
             facts.time_servers, appliance | facts.resolvers if appliance else appliance,
             self.diagnosis.cut_off(), self.flows,
         )  # fmt: skip
+        clock = self.clock.record(self._is_local, appliance or None)
+        if self.facts.one_way:
+            cameras, endpoints, clock = one_sided(cameras, endpoints, clock)
         violations = self.known.over_violations(self.verdicts.violations())
         findings = self.known.over_findings(self.diagnosis.records())
         cameras, streams = with_troubles(cameras, streams, findings)
@@ -587,7 +591,7 @@ class Engine:
             streams=streams,
             cameras=cameras,
             endpoints=endpoints,
-            clock=self.clock.record(self._is_local, appliance or None),
+            clock=clock,
             devices=devices,
             resolvers=self.resolvers.records(),
             violations=violations,

@@ -63,6 +63,8 @@ class SiteFacts(Struct, frozen=True):
 
     appliance_macs: dict[int, str] = field(default_factory=dict)  # MAC -> port's name
     appliance_addresses: dict[str, str] = field(default_factory=dict)  # address -> port's name
+    # all of them, and those that its MACs use against the site file
+    appliance_used: frozenset[str] = frozenset()
     fixed_ports: frozenset[str] = frozenset()  # ports whose address the site file names
     cameras: dict[str, str] = field(default_factory=dict)  # address -> name
     cameras_given: bool = False  # by the site file

@@ -40,6 +40,9 @@ class Learnt(Struct, frozen=True):
     ntp_servers: Collection[str]  # that answered
 
 
+ADDRESSES_MOST = 3  # of one port, without a site file
+
+
 class _Port(Struct, frozen=True):
     role: str | None
     macs: frozenset[int]
@@ -93,6 +96,9 @@ class _Resolving:
         return SiteFacts(
             appliance_macs=macs,
             appliance_addresses=addresses,
+            appliance_used=frozenset(
+                (*addresses, *(a for a, m in self.learnt.arp.items() if m in macs and is_host(a)))
+            ),
             fixed_ports=fixed,
             cameras=cameras,
             cameras_given=bool(site.camera),
@@ -251,7 +257,7 @@ class _Resolving:
         if reader is None and speaker is None:
             return {}
         self.guess.append("ports")
-        if reader is None or speaker is None or reader == speaker:
+        if reader is None or speaker is None or self._is_one(reader, speaker):
             only = reader or speaker
             assert only is not None
             both = reader is not None and speaker is not None
@@ -259,6 +265,11 @@ class _Resolving:
             name = "eth1" if role == "cloud" else "eth0"
             return {name: self._guessed(role, only)}
         return {"eth0": self._guessed("camera", reader), "eth1": self._guessed("cloud", speaker)}
+
+    def _is_one(self, address: str, other: str) -> bool:
+        """Both are one port's: it may have got another address meanwhile."""
+        mac = self._mac_of(address)
+        return address == other or (mac is not None and mac == self._mac_of(other))
 
     def _guess_named_ports(self) -> dict[str, _Port]:
         """The guess, under the names and roles that the site file gives without addresses."""
@@ -274,7 +285,12 @@ class _Resolving:
 
     def _guessed(self, role: str, address: str) -> _Port:
         mac = self._mac_of(address)
-        return _Port(role, frozenset({mac} if mac else set()), (address,))
+        if not mac:
+            return _Port(role, frozenset(), (address,))
+        # an address that it got meanwhile; of more it is one that answers for others
+        more = [a for a, m in self.learnt.arp.items() if m == mac and a != address and is_host(a)]
+        more = more if len(more) < ADDRESSES_MOST else []
+        return _Port(role, frozenset({mac}), (address, *more))
 
 
 def mac_or_none(text: str | None) -> int | None:

@@ -19,10 +19,14 @@ import numpy as np
 
 from panotui.model import (
     APPS,
+    U8,
+    U64,
     AnyMessage,
     ArpMessage,
+    Bool,
     DhcpMessage,
     DnsMessage,
+    HttpMessage,
     IcmpMessage,
     NtpMessage,
     Rows,
@@ -69,8 +73,11 @@ class SiteView:
     """See the module. `vantage`: where the capture is taken, if the caller knows."""
 
     hears: ClassVar[frozenset[type]] = frozenset(
-        (RtspMessage, DnsMessage, TlsClientHello, ArpMessage, DhcpMessage, NtpMessage, IcmpMessage)
-    )
+        (
+            RtspMessage, DnsMessage, TlsClientHello, HttpMessage, ArpMessage, DhcpMessage,
+            NtpMessage, IcmpMessage,
+        )
+    )  # fmt: skip
 
     def __init__(self, site: Site, vantage: str | None = None) -> None:
         self.site = site
@@ -131,6 +138,10 @@ class SiteView:
         elif isinstance(message, TlsClientHello):
             if message.sni and message.flow >= 0 and "amazon" in message.sni.lower():
                 _put(self._pending, (meter, message.flow), message.sni, HOSTS_MAX)
+        elif isinstance(message, HttpMessage):
+            asks = message.from_client and message.method == "CONNECT" and message.host
+            if asks and message.flow >= 0 and "amazon" in asks.lower():
+                _put(self._pending, (meter, message.flow), asks.partition(":")[0], HOSTS_MAX)
         elif isinstance(message, ArpMessage):
             self._observe_arp(message)
         elif isinstance(message, DhcpMessage):
@@ -168,7 +179,29 @@ class SiteView:
             self._observe_server(server)
             self._observe_reader(address_text(version, row.src), server)
         self._observe_flows6(rows)
+        self._observe_routers(rows)
         self.settle()
+
+    def _observe_routers(self, rows: AnyRows) -> None:
+        """The neighbours that forward the internet's packets. A link row has one address of a pair
+        of MACs: a gateway that is the resolver as well is seen there with its own.
+        """
+        for row in rows[self._forwarded(rows, rows["mac_in_src"], rows["dst"])][:64]:
+            self._observe_pair(row.mac_in_src, address_text(4, row.dst))
+        for row in rows[self._forwarded(rows, rows["mac_out_src"], rows["src"])][:64]:
+            self._observe_pair(row.mac_out_src, address_text(4, row.src))
+
+    def _forwarded(self, rows: AnyRows, macs: U64, addresses: U8) -> Bool:
+        """Rows (bool, shape (n,)) whose MAC (n,) of unknown role has a public IPv4 address (n, 16),
+        as far as its first two bytes say.
+        """
+        new: Bool = (rows["version"] == 4) & (macs != 0)
+        if new.any():
+            new &= ~np.isin(macs, np.array(sorted(self._router_macs), np.uint64))
+            first, second = addresses[:, 0], addresses[:, 1]
+            new &= (first != 10) & ((first != 192) | (second != 168)) & (first < 224)
+            new &= (first != 172) | (second & 0xF0 != 16)
+        return new
 
     def _observe_flows6(self, rows: AnyRows) -> None:
         """The IPv6 addresses that the appliance's MACs send from. They come and go, and no site

@@ -8,6 +8,7 @@ that is recognised late has its whole history.
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict, deque
 from typing import ClassVar
 
@@ -35,6 +36,7 @@ PAUSE_MAC = 0x0180_C200_0001
 PAUSERS_MAX = 64
 LOOPS_KEPT = 512
 LIMITS = thresholds().ports
+_NUMBER = re.compile(r"[0-9][0-9/.:-]*$")  # of a switch port: `1/0/3`
 
 
 class PortFacts(Struct, frozen=True):
@@ -402,7 +404,20 @@ def _rate(history: tuple[float | None, ...]) -> float | None:
     return history[-1] if history else None
 
 
+def switch_port(message: NeighbourMessage) -> str:
+    """The switch port as its switch calls it. A description may be its long name, or what somebody
+    wrote about it: then it does not say which port this is.
+    """
+    port, said = message.port or "", message.port_description or ""
+    number = _NUMBER.search(port)
+    if not port or not number or port.isdigit() or port.count(":") == 5:
+        return said or port
+    if not said or said.endswith(number.group()):
+        return said or port
+    return f"{port} ({said})"
+
+
 def neighbour_text(message: NeighbourMessage) -> str:
     """`switch7 port Gi1/0/3`."""
     name = message.system_name or message.chassis
-    return f"{name} port {message.port_description or message.port}"
+    return f"{name} port {switch_port(message)}"

@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from panotui.model import (
     CameraRecord,
+    ClockRecord,
     CountsRecord,
     EndpointRecord,
     Snapshot,
@@ -19,6 +22,8 @@ from panotui.model import (
 
 _DEAD_CAMERAS = frozenset({"silent", "refused", "unreachable"})
 _DEAD_ENDPOINTS = frozenset({"blocked", "failing"})
+_DEAD_CLOCKS = frozenset({"silent", "unsynchronised"})
+_ONE_SIDED = "one direction only is copied here"
 
 
 def plays(record: CameraRecord | StreamRecord) -> bool:
@@ -69,6 +74,27 @@ def unseen_endpoints(endpoints: Iterable[EndpointRecord]) -> list[str]:
         if e.state == "unseen"
     ]
     return list(dict.fromkeys(names))
+
+
+def one_sided(
+    cameras: tuple[CameraRecord, ...], endpoints: tuple[EndpointRecord, ...], clock: ClockRecord
+) -> tuple[tuple[CameraRecord, ...], tuple[EndpointRecord, ...], ClockRecord]:
+    """The same where one direction only is copied: an answer that was not seen may have come."""
+    return (
+        tuple(
+            replace(c, state="unseen", state_text=_ONE_SIDED)
+            if c.state in _DEAD_CAMERAS and not c.trouble
+            else c
+            for c in cameras
+        ),
+        tuple(
+            replace(e, state="unseen", detail=_ONE_SIDED, failing_step=None)
+            if e.state in _DEAD_ENDPOINTS
+            else e
+            for e in endpoints
+        ),
+        replace(clock, state="unknown") if clock.state in _DEAD_CLOCKS else clock,
+    )
 
 
 def cameras_said(counts: CountsRecord) -> str:

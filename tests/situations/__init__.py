@@ -5,6 +5,11 @@ from __future__ import annotations
 from tests.situations import (
     cameras,
     counted,
+    days_faults,
+    days_network,
+    days_places,
+    days_unknown,
+    days_well,
     endpoints,
     fates,
     films,
@@ -30,7 +35,8 @@ from tests.situations.visit import CAPTURES
 
 __all__ = [
     "CAPTURES", "SITUATIONS", "Situation",
-    "cameras", "counted", "endpoints", "fates", "films", "hangs", "healthy", "names", "neighbours",
+    "cameras", "counted", "days_faults", "days_network", "days_places", "days_unknown",
+    "days_well", "endpoints", "fates", "films", "hangs", "healthy", "names", "neighbours",
     "plant_more", "plant_names", "plant_ways", "plant_well", "ports", "vantages",
     "visits_cameras", "visits_cloud", "visits_files", "visits_network", "visits_streams",
     "visits_well",

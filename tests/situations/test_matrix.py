@@ -16,7 +16,7 @@ from tests.captures import capture
 from tests.diagnosis.met import run
 from tests.diagnosis.wire import Wire
 from tests.field.cases import all_cases
-from tests.situations import SITUATIONS
+from tests.situations import CAPTURES, SITUATIONS
 
 FOLDER = Path(__file__).parent
 MATRIX = tomllib.loads((FOLDER / "matrix.toml").read_text(encoding="utf-8"))
@@ -30,7 +30,7 @@ def test_each_finding_has_its_row() -> None:
 def test_a_capture_provokes_it(finding: str) -> None:
     kind, _, name = MATRIX[finding]["provokes"].partition("/")
     if kind == "situation":
-        one = SITUATIONS[name]
+        one = {**SITUATIONS, **CAPTURES}[name]
         assert finding in one.ids
         assert len(one.told) <= 1, "and nothing beside it"
         assert not one.twin or MATRIX[finding]["twin"] == f"situation/{one.twin}"

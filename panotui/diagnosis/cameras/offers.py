@@ -84,7 +84,8 @@ def _readers(camera: Camera, facts: Facts) -> Iterable[Observation]:
         if now - stream.row.last_ns < LIMITS.read_lately_s * SECOND and not group:
             readers.setdefault(stream.dst, stream.row.first_packet)
     local = {r: p for r, p in readers.items() if not facts.view.who(r) & Who.INTERNET}
-    others = [r for r in local if r not in appliance]
+    ours = facts.view.facts.appliance_macs  # also from an address that is not the site's
+    others = [r for r in local if r not in appliance and facts.view.mac_at(r) not in ours]
     if not others or len(local) < 2:
         return
     yield Observation(

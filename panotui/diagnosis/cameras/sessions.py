@@ -135,6 +135,12 @@ def _expired(camera: Camera, session: Session, stop: _Stop, facts: Facts) -> Obs
         seen = [evidence(kept, session.kept_packet, f"200 to {session.kept_by}")]
     elif reported:
         seen = [evidence(report, 0, "last RTCP report of the reader")]
+        if session.transport == "tcp":  # what is sent there arrives
+            text = (
+                f"The session of camera {camera.name} ends at its time-out of {timeout} s: the"
+                " reader's RTCP reports arrive, and do not count there"
+            )
+            action = f"Let the reader of {camera.name} send GET_PARAMETER as well, or use UDP"
         if kept:
             seen.insert(0, evidence(kept, session.kept_packet, f"200 to {session.kept_by}"))
     else:

@@ -255,12 +255,15 @@ class RowJudge:
 
     def session_facts(self, session: MediaSession) -> FlowFacts:
         """The RTSP flow of a media session, in the form for the judge."""
+        who = self.view.who(session.client)
+        if self.view.mac_at(session.client) in self.view.facts.appliance_macs:
+            who |= Who.APPLIANCE  # also from an address that is not the site's
         return FlowFacts(
             client=session.client,
             server=session.server,
             transport="tcp",
             dport=session.server_port,
-            client_who=self.view.who(session.client),
+            client_who=who,
             server_who=self.view.who(session.server),
             app="rtsp",
             settled=True,
