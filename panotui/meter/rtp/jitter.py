@@ -22,6 +22,7 @@ _DECAY = 15 / 16  # RFC 3550 6.4.1
 _BLOCK = 128  # rows
 _POWERS = _DECAY ** np.arange(_BLOCK)
 _UNSCALE, _SCALE, _CARRIED = 1 / _POWERS, _POWERS / 16, _POWERS * _DECAY
+_UNITS = 1 << 18
 _FEW = 16  # streams whose blocks are chained one by one
 
 
@@ -49,32 +50,27 @@ class _Run(Struct):
     values: F64  # (n,)
     level: F64  # (s,) where the open block begins
     scaled: F64  # (s,) of its deviations so far
-    summed: F64  # (s,) of its values so far
-    whole: F64  # (s,) sum of the values of all blocks before
 
 
 class Jitter:
     """The filter's state, one per stream.
 
-    A stream's rows are filtered in blocks that begin at each 128th of them, however the rows are
-    cut: so neither values nor sums depend on that, to the last digit.
+    A stream's rows are filtered in blocks that begin at each 128th of them, and values are summed
+    in whole units of 2^-18 ticks: so neither depends on how the rows are cut, to the last digit.
     """
 
     def __init__(self, capacity: int) -> None:
         self._now: F64 = np.zeros(capacity)  # ticks, as all of these
         self._most: F64 = np.zeros(capacity)
         self._count: I64 = np.zeros(capacity, np.int64)
+        self._sum: F64 = np.zeros(capacity)  # _UNITS of a tick
         # (see `_Run`)
         self._level: F64 = np.zeros(capacity)
         self._scaled: F64 = np.zeros(capacity)
-        self._summed: F64 = np.zeros(capacity)
-        self._whole: F64 = np.zeros(capacity)
 
     def forget(self, stream: int) -> None:
         self._count[stream] = 0
-        for table in (
-            self._now, self._most, self._level, self._scaled, self._summed, self._whole,
-        ):  # fmt: skip
+        for table in (self._now, self._most, self._sum, self._level, self._scaled):
             table[stream] = 0
 
     def fold(self, off: F64, valid: Bool | None, segments: Segments) -> Smoothed:
@@ -91,8 +87,8 @@ class Jitter:
         self._now[ids] = values[part.ends]
         self._most[ids] = np.maximum(self._most[ids], np.maximum.reduceat(values, part.starts))
         self._count[ids] += part.counts
+        self._sum[ids] += np.add.reduceat(np.rint(values * _UNITS), part.starts)
         self._level[ids], self._scaled[ids] = run.level, run.scaled
-        self._summed[ids], self._whole[ids] = run.summed, run.whole
         return Smoothed(values, rows)
 
     def ahead(self, off: F64, segments: Segments) -> F64:
@@ -124,25 +120,14 @@ class Jitter:
         carry = _chain(table[:, -1], blocks, self._level[ids])
         table += carry[:, None] * _CARRIED
         values: F64 = table.reshape(-1)[at]
-        table[:] = 0
-        table.reshape(-1)[at] = values
-        table[behind] = self._summed[ids[open_]]
-        sums = np.cumsum(table, axis=1)[:, -1]
         full = end == _BLOCK - 1
-        closed = sums.copy()
-        closed[last[~full]] = 0
-        return _Run(
-            values,
-            np.where(full, values[part.ends], carry[last]),
-            np.where(full, 0, scaled),
-            np.where(full, 0, sums[last]),
-            _added(closed, blocks, self._whole[ids]),
-        )
+        level = np.where(full, values[part.ends], carry[last])
+        return _Run(values, level, np.where(full, 0, scaled))
 
     def write(self, out: Rows, streams: I64, name: str) -> None:
         """Fill `{name}_ms`, `{name}_mean_ms` and `{name}_max_ms` of the streams' rows."""
         now, most, count = self._now[streams], self._most[streams], self._count[streams]
-        total = self._whole[streams] + self._summed[streams]
+        total = self._sum[streams] / _UNITS
         known = count > 0
         with np.errstate(divide="ignore", invalid="ignore"):
             to_ms = np.where(out["clock_rate"] > 0, 1000 / out["clock_rate"], np.nan)
@@ -166,29 +151,14 @@ def _chain(tails: F64, blocks: I64, level: F64) -> F64:
                 out.append(j)
                 j = tail + j * whole
         return np.array(out)
-    shares = _side_by_side(tails, blocks, 0)
+    there = np.arange(int(blocks.max())) < blocks[:, None]
+    shares = np.zeros(there.shape)
+    shares[there] = tails
     carry = np.empty_like(shares)
-    for k in range(shares.shape[1]):
+    for k in range(int(blocks.max())):
         carry[:, k] = level
         level = shares[:, k] + level * whole
-    return carry[np.arange(shares.shape[1]) < blocks[:, None]]
-
-
-def _added(sums: F64, blocks: I64, before: F64) -> F64:
-    """(s,) `before` and the sums (b,) of each segment's blocks, added one after the other."""
-    if len(sums) == len(blocks):
-        return before + sums
-    shares = _side_by_side(sums, blocks, 1)
-    shares[:, 0] = before
-    result: F64 = np.cumsum(shares, axis=1)[:, -1]
-    return result
-
-
-def _side_by_side(values: F64, blocks: I64, indent: int) -> F64:
-    """(s, indent + most blocks) a row of blocks per segment, filled up with zeros."""
-    out = np.zeros((len(blocks), indent + int(blocks.max())))
-    out[:, indent:][np.arange(out.shape[1] - indent) < blocks[:, None]] = values
-    return out
+    return carry[there]
 
 
 def packet_deviation(
