@@ -317,12 +317,16 @@ def in_time(rate: float, streams: int = 8) -> Rtp:
     return Rtp(streams, picture=picture, step=round(90_000 * picture * streams / rate))
 
 
-def write(path: Path, kind: str, packets: int, rate: float = 1_000_000.0) -> None:
-    """Write `packets` packets of a kind to a pcap file."""
+def write(
+    path: Path, kind: str, packets: int, rate: float = 1_000_000.0, made_for: float = 0.0
+) -> None:
+    """Write `packets` packets of a kind to a pcap file. `made_for`: cameras' pictures are those of
+    another rate.
+    """
     of_middle = {"middle": 20_000, "kept": 20}
     small, rtp = Middle(of_middle[kind]) if kind in of_middle else Small(), Rtp()
     if kind == "cameras":
-        rtp = in_time(rate)
+        rtp = in_time(made_for or rate)
     segments, connections = Segments(), Connections(kind == "hellos")
     random = np.random.default_rng(3)
     done = 0
