@@ -38,6 +38,7 @@ from panotui.model import (
     I32,
     I64,
     LINK_SECOND_DTYPE,
+    SECOND,
     STREAM_DTYPE,
     STREAM_SECOND_DTYPE,
     U64,
@@ -208,10 +209,12 @@ class Meter:
         ahead = self.streams.ahead
         if self._steady is None or self._ahead is None or ahead is None:
             return None
-        rows, slots = self._steady.datagrams(start, stop)
+        rows, slots, stop = self._steady.datagrams(start, stop, self.flows)
         columns, client = self._ahead.decoded.columns, self.flows.state.client
         from_client = ~columns.forward[rows] == client.take(slots)
         batch = self._ahead.batch
+        if stop < len(batch):
+            count = min(count, max(int(batch.time_ns[stop]) - start_ns, 0) // SECOND)
         return ahead.look(batch, columns, rows, slots, from_client, start_ns, count)
 
     def look(self, now_ns: int, ahead: Coming | None = None) -> tuple[Rows, Rows] | None:

@@ -15,7 +15,7 @@ from panotui.meter.control.kinds import NONE
 from panotui.meter.flows.grouping import Groups
 from panotui.meter.flows.state import COUNT, FIN, RST, SYN, both
 from panotui.meter.flows.table import FlowTable
-from panotui.meter.lanes import LANE_BULK
+from panotui.meter.lanes import LANE_BULK, LANE_RTSP
 from panotui.meter.restated import Restated, may_be_restated
 from panotui.meter.streams.table import StreamTable
 from panotui.meter.tcp.progress import odd, unsettled
@@ -96,15 +96,21 @@ class Steady:
                 first = int(talk[going_on.argmin()])
         return int(np.searchsorted(rows[1 : count + 1], start + first, side="right"))
 
-    def datagrams(self, start: int, stop: int) -> tuple[I64, I32]:
+    def datagrams(self, start: int, stop: int, flows: FlowTable) -> tuple[I64, I32, int]:
         """UDP packets among those rows [start, stop) of the batch that only continue streams, and
-        their slots, (n,) each.
+        their slots, (n,) each; and the first row behind them that RTSP comes in, or `stop`.
         """
         rows, slots = self._talk
         low, high = np.searchsorted(rows, (start, stop)).tolist()
         rows, slots = rows[low:high], slots[low:high]
-        media = np.flatnonzero(self._decoded.columns.protocol.take(rows) == UDP)
-        return rows[media], slots[media]
+        datagram = self._decoded.columns.protocol.take(rows) == UDP
+        says = ~datagram & both(flows.state.lane.take(slots, axis=0) == LANE_RTSP)
+        if says.any():
+            first = int(says.argmax())
+            stop = int(rows[first])
+            rows, slots, datagram = rows[:first], slots[:first], datagram[:first]
+        media = np.flatnonzero(datagram)
+        return rows[media], slots[media], stop
 
 
 def _going_on(
@@ -131,7 +137,11 @@ def _going_on(
     good = state.reported[slots] & (state.vlan[slots] == c.vlan[rows])
     media = c.protocol[rows] == UDP
     spoken = state.packets.take(slots, axis=0) >= SPOKEN_LEAST
-    talks = ((state.lane.take(slots, axis=0) == LANE_BULK) & spoken).all(axis=1)
+    lanes = state.lane.take(slots, axis=0)
+    talks = ((lanes == LANE_BULK) & spoken).all(axis=1)
+    if streams is not None:
+        # whatever is said in them, or missing in their streams, is found when their second is over
+        talks |= both((lanes == LANE_RTSP) & spoken)
     if media.any():
         talks[media] = _streams_on(c, rows[media], slots[media], flows, streams)
         talks[media] &= spoken.reshape(-1)[2 * np.flatnonzero(media) + ~c.forward[rows[media]]]

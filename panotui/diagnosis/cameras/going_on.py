@@ -249,7 +249,7 @@ def _is_well(stream: StreamState, now_ns: int) -> bool:
     row = stream.row
     if stream.state != "streaming" or row.end or stream.paused or stream.superseded:
         return False
-    if row.transport != 17 or row.catching_up or row.frozen_picture_s or stream.lossy_ns:
+    if stream.over_http or row.catching_up or row.frozen_picture_s or stream.lossy_ns:
         return False
     if media_of(stream.codec) not in ("video", "audio"):
         return False

@@ -7,6 +7,8 @@ new parameters, a goodbye, a report from a new place. Nothing is written.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from panotui.meter.rtp.foresight import LEAST, Coming
@@ -15,11 +17,42 @@ from panotui.meter.rtp.records import RtpRecords, join
 from panotui.meter.streams.formats import Formats
 from panotui.meter.streams.known_streams import KnownStreams
 from panotui.meter.streams.udp_media import UdpMedia
-from panotui.model import I32, I64, SECOND, Bool, PacketBatch
+from panotui.model import (
+    I32,
+    I64,
+    SECOND,
+    AnyMessage,
+    Bool,
+    PacketBatch,
+    RtcpReport,
+    RtspMessage,
+)
 from panotui.wire.columns import Columns
 from panotui.wire.rtcp import ntp_to_unix_ns
 
 REPORTS_A_SECOND = 64  # read twice; with more, each second is measured
+
+_KEEPALIVES = frozenset(("OPTIONS", "GET_PARAMETER", "SET_PARAMETER"))
+
+
+def may_wait(messages: Iterable[AnyMessage]) -> bool:
+    """Whether messages change nothing but the times of what they repeat: reports, and sessions that
+    are kept alive by requests with an answer. A later tick may tell them.
+    """
+    asked: set[tuple[int, str, int | None]] = set()
+    for message in messages:
+        if type(message) is RtcpReport:
+            continue
+        if type(message) is not RtspMessage or message.method not in _KEEPALIVES:
+            return False
+        key = message.session, message.method, message.cseq
+        if message.status is None and message.from_client and key not in asked:
+            asked.add(key)
+        elif message.status == 200 and not message.from_client and key in asked:
+            asked.remove(key)
+        else:
+            return False
+    return not asked
 
 
 class StreamsAhead:

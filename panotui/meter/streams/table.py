@@ -22,7 +22,7 @@ from panotui.meter.rtsp.dialogue import Track
 from panotui.meter.rtsp.multipart import Part
 from panotui.meter.rtsp.named_ports import Ports
 from panotui.meter.streams import media_heuristics
-from panotui.meter.streams.ahead import StreamsAhead
+from panotui.meter.streams.ahead import StreamsAhead, may_wait
 from panotui.meter.streams.formats import Formats
 from panotui.meter.streams.known_streams import KnownStreams, Source, Stream
 from panotui.meter.streams.lanes import Announced, Lane, Recognised
@@ -45,7 +45,6 @@ from panotui.model import (
     MeterSettings,
     PacketBatch,
     Rows,
-    RtcpReport,
     StreamRestart,
 )
 from panotui.wire.columns import Columns
@@ -623,7 +622,7 @@ class StreamTable:
         told = len(self._last_seconds)
         self._close_seconds()
         messages = (*self._messages, *self._state.messages)
-        if self._apps or self._last_rows or not all(type(m) is RtcpReport for m in messages):
+        if self._apps or self._last_rows or not may_wait(messages):
             return None
         parts = self._last_seconds[told:]
         seconds = np.concatenate(parts) if parts else np.zeros(0, STREAM_SECOND_DTYPE)
