@@ -22,7 +22,7 @@ _DECAY = 15 / 16  # RFC 3550 6.4.1
 _BLOCK = 128  # rows
 _POWERS = _DECAY ** np.arange(_BLOCK)
 _UNSCALE, _SCALE, _CARRIED = 1 / _POWERS, _POWERS / 16, _POWERS * _DECAY
-_UNITS = 1 << 18
+_UNITS = 1 << 23
 _FEW = 16  # streams whose blocks are chained one by one
 
 
@@ -56,14 +56,14 @@ class Jitter:
     """The filter's state, one per stream.
 
     A stream's rows are filtered in blocks that begin at each 128th of them, and values are summed
-    in whole units of 2^-18 ticks: so neither depends on how the rows are cut, to the last digit.
+    in whole units of 2^-23 ticks: so neither depends on how the rows are cut, to the last digit.
     """
 
     def __init__(self, capacity: int) -> None:
         self._now: F64 = np.zeros(capacity)  # ticks, as all of these
         self._most: F64 = np.zeros(capacity)
         self._count: I64 = np.zeros(capacity, np.int64)
-        self._sum: F64 = np.zeros(capacity)  # _UNITS of a tick
+        self._sum: F64 = np.zeros(capacity)  # in _UNITS, exact to 2^30 ticks
         # (see `_Run`)
         self._level: F64 = np.zeros(capacity)
         self._scaled: F64 = np.zeros(capacity)

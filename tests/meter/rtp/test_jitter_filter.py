@@ -43,7 +43,7 @@ def test_blocks_smooth_as_one_packet_after_the_other(
         written(jitter, len(counts))["jitter_mean_ms"],
         total / counts / 90,
         rtol=1e-9,
-        atol=2.0**-18 / 90,  # the unit of the sum
+        atol=2.0**-23 / 90,  # the unit of the sum
     )
 
 
