@@ -13,7 +13,7 @@ import numpy as np
 from panotui.meter.ahead import Decoded
 from panotui.meter.control.kinds import NONE
 from panotui.meter.flows.grouping import Groups
-from panotui.meter.flows.state import COUNT, FIN, RST, SYN, both
+from panotui.meter.flows.state import FIN, RST, SYN, both
 from panotui.meter.flows.table import FlowTable
 from panotui.meter.lanes import LANE_BULK, LANE_RTSP
 from panotui.meter.restated import Restated, may_be_restated
@@ -146,7 +146,7 @@ def _going_on(
         talks[media] = _streams_on(c, rows[media], slots[media], flows, streams)
         talks[media] &= spoken.reshape(-1)[2 * np.flatnonzero(media) + ~c.forward[rows[media]]]
     good &= talks
-    good &= ~both(state.counts[COUNT["fin"]].take(slots, axis=0) > 0)
+    good &= ~both(state.counted("fin", slots))
     good &= state.src_mac.reshape(-1)[half] == c.src_mac[rows]
     good &= state.dst_mac.reshape(-1)[half] == c.dst_mac[rows]
     good &= state.interface.reshape(-1)[half] == batch.interface[rows]

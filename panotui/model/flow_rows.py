@@ -11,7 +11,7 @@ Fields of equal width are adjacent in memory, so that a few flows are written at
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, TypeAlias, cast, overload
+from typing import Any, Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -202,6 +202,24 @@ for _name in _NAMES:
     setattr(FlowRow, _name, _Field(_name))
 
 
+class Block(NamedTuple):
+    """Some fields of one width, which are filled at once."""
+
+    size: int
+    places: slice | I64
+
+    @staticmethod
+    def of(*names: str) -> Block:
+        """The block of these fields; ValueError if their widths differ."""
+        sizes, places = zip(*(_PLACE[name] for name in names), strict=True)
+        if len(set(sizes)) != 1:
+            raise ValueError(f"fields of several widths: {', '.join(names)}")
+        step = places[1] - places[0] if len(places) > 1 else 1
+        if step > 0 and list(places) == list(range(places[0], places[-1] + 1, step)):
+            return Block(sizes[0], slice(places[0], places[-1] + 1, step))
+        return Block(sizes[0], np.array(places))
+
+
 class FlowRows:
     """(n,) flows: `rows[name]` is a column, (n,) or (n, 16); `rows[i]` is one flow; `rows[places]`,
     a mask or a slice gives the `FlowColumns` of a selection.
@@ -269,19 +287,19 @@ class FlowRows:
 
     def __getitem__(self, which: Any) -> Any:
         if isinstance(which, str):
-            column = self._columns.get(which)
-            if column is None:
-                size, index = _PLACE[which]
-                column = _column(self._groups[size][index, : self._count], which)
-                self._columns[which] = column
-            return column
+            return self._columns[which] if which in self._columns else self.column(which)
         if isinstance(which, int | np.integer):
             return FlowRow(self, int(which))
         return FlowColumns(self, np.arange(self._count)[which])
 
     def column(self, name: str) -> NDArray[Any]:
         """The column of a field by its name at run time; KeyError if there is none."""
-        return self[cast(FlowField, name)]
+        column = self._columns.get(name)
+        if column is None:
+            size, index = _PLACE[name]
+            column = _column(self._groups[size][index, : self._count], name)
+            self._columns[name] = column
+        return column
 
     def __setitem__(self, name: str, values: Any) -> None:
         """Fill a column."""
@@ -290,6 +308,12 @@ class FlowRows:
             self.column(name)[...] = values
         else:  # by its words: the same bits, without another view
             self._groups[size][index, : self._count] = values
+
+    def fill(self, block: Block, values: NDArray[Any]) -> None:
+        """Fill fields with (fields, n) values, or (fields, n, 16) bytes."""
+        if block.size == 16:
+            values = values.view(np.int64)
+        self._groups[block.size][block.places, : self._count] = values
 
     def copy(self) -> FlowRows:
         """A copy of the flows."""
@@ -386,17 +410,17 @@ class FlowColumns:
     def __getitem__(self, which: Any) -> Any:
         """`[name]`: (n,) or (n, 16) values of a field, read-only; otherwise as `FlowRows`."""
         if isinstance(which, str):
-            column = self._taken.get(which)
-            if column is None:
-                column = self._taken[which] = self._rows.column(which).take(self._places, axis=0)
-            return column
+            return self._taken[which] if which in self._taken else self.column(which)
         if isinstance(which, int | np.integer):
             return FlowRow(self._rows, int(self._places[which]))
         return FlowColumns(self._rows, self._places[which])
 
     def column(self, name: str) -> NDArray[Any]:
         """The column of a field by its name at run time; KeyError if there is none."""
-        return self[cast(FlowField, name)]
+        column = self._taken.get(name)
+        if column is None:
+            column = self._taken[name] = self._rows.column(name).take(self._places, axis=0)
+        return column
 
     def whole(self) -> Rows:
         """The flows as rows of FLOW_DTYPE."""

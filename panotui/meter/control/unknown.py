@@ -170,6 +170,7 @@ class Unknown(FirstLook[Heard]):
             )
         ]
         told = np.flatnonzero((tries <= TRIES) & ~whole[whose])
+        told = told[_kept(whose[told], tries[told], before)]
         at = mine[told]
         heard = self._shown
         data = batch.data.data
@@ -242,6 +243,22 @@ class Unknown(FirstLook[Heard]):
             if _FRAME.search(data, begin, end) is not None:
                 plain[i] = False
         return plain
+
+
+def _kept(whose: I64, tries: I64, before: I64) -> Bool:
+    """(n,) pieces of the flows `whose` (n,) that must be kept, or whose flow was known `before`:
+    of new flows that go on, only the newest have room.
+    """
+    last = np.full(len(before), -1, np.int64)
+    last[whose] = np.arange(len(whose))
+    last[whose[tries == TRIES]] = -1
+    last[before > 0] = -1
+    fresh = np.flatnonzero(last >= 0)
+    keep = np.ones(len(before), np.bool_)
+    over = len(fresh) - KEPT
+    if over > 0:
+        keep[fresh[np.argpartition(last[fresh], over)[:over]]] = False
+    return keep[whose]
 
 
 def _begins_something(block: U8, length: I64) -> Bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from panotui.meter.flows.grouping import Groups, groups_of
-from panotui.meter.flows.state import ACK, COUNT, END_ACTIVE, SYN, FlowState
+from panotui.meter.flows.state import ACK, END_ACTIVE, SYN, FlowState, either
 from panotui.model import I64, SECOND, U8, Bool, MeterSettings, PacketBatch
 from panotui.model.arrays import distinct
 from panotui.wire.columns import Columns
@@ -155,8 +155,8 @@ def limits(state: FlowState, settings: MeterSettings, slots: I64) -> I64:
     limit = _open_limits(state, settings, slots)
     tcp = np.flatnonzero(state.protocol[slots] == TCP)
     of = slots[tcp]
-    half_open = (state.packets[of] == 0).any(axis=1)
-    half_open &= state.tcp_counts[of, :, COUNT["syn"]].any(axis=1)
+    half_open = either(state.packets.take(of, axis=0) == 0)
+    half_open &= either(state.counted("syn", of))
     seconds = np.where(
         state.is_closed(of),
         s.idle_tcp_closed_s,

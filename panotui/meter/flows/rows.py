@@ -12,10 +12,37 @@ import numpy as np
 
 from panotui.meter.flows.state import TCP_COUNTS, FlowState
 from panotui.model import I32, I64, U8
-from panotui.model.flow_rows import FlowRows
+from panotui.model.flow_rows import Block, FlowRows
 from panotui.wire.protocols import TCP
 
 ROWS_AT_ONCE = 2048
+
+
+# columns of `FlowState` that are fields of a row
+_OF_SLOTS = (
+    "id", "version", "protocol", "client_by", "app", "vlan", "first_ns", "last_ns", "first_packet",
+    "last_packet", "syn_ns", "syn_last_ns", "synack_ns", "rst_ns", "rst_packet", "rst_ttl",
+)  # fmt: skip
+# those of both directions: the client's, the server's
+_OF_HALVES = tuple(
+    (column, Block.of(out, back))
+    for column, out, back in (
+        ("port", "sport", "dport"),
+        ("src_mac", "mac_out_src", "mac_in_src"),
+        ("dst_mac", "mac_out_dst", "mac_in_dst"),
+        ("half_last_ns", "last_out_ns", "last_in_ns"),
+        ("first_payload_ns", "first_payload_ns", "first_answer_ns"),
+        *(
+            (name, f"{name}_out", f"{name}_in")
+            for name in (
+                "interface", "ttl", "packets", "bytes", "payload", "unseen", "mss", "max_segment",
+            )
+        ),
+    )
+)  # fmt: skip
+_ADDRESSES = Block.of("src", "dst")
+_COUNTS = Block.of(*(f"{name}_{side}" for name in TCP_COUNTS for side in ("out", "in")))
+_CLOSED = Block.of("zero_window_now_out", "zero_window_now_in")
 
 
 class EndedRows:
@@ -73,32 +100,23 @@ def rows_of(state: FlowState, slots: I64) -> FlowRows:
     out = FlowRows(len(slots))
     if not len(slots):
         return out
-    for name in (
-        "id", "version", "protocol", "client_by", "app", "vlan", "first_ns", "last_ns",
-        "first_packet", "last_packet", "syn_ns", "syn_last_ns", "synack_ns", "rst_ns",
-        "rst_packet", "rst_ttl",
-    ):  # fmt: skip
+    for name in _OF_SLOTS:
         out[name] = getattr(state, name).take(slots)
     out["rtt_us"], out["rtt_min_us"] = _round_trips(state, slots)
     # positions in columns per half, flattened: one index is several times faster than two
     client = slots * 2 + state.client.take(slots)
-    server = client ^ 1
-    for side, place in (("out", client), ("in", server)):
-        address = "src" if side == "out" else "dst"
-        out[address] = state.address.reshape(-1, 16).take(place, axis=0)
-        out[address[0] + "port"] = state.port.reshape(-1).take(place)
-        out[f"interface_{side}"] = state.interface.reshape(-1).take(place)
-        out[f"mac_{side}_src"] = state.src_mac.reshape(-1).take(place)
-        out[f"mac_{side}_dst"] = state.dst_mac.reshape(-1).take(place)
-        out[f"last_{side}_ns"] = state.half_last_ns.reshape(-1).take(place)
-        for name in ("ttl", "packets", "bytes", "payload", "unseen", "mss", "max_segment"):
-            out[f"{name}_{side}"] = getattr(state, name).reshape(-1).take(place)
-        for name, counts in zip(TCP_COUNTS, state.counts, strict=True):
-            out[f"{name}_{side}"] = counts.reshape(-1).take(place)
-        closed = state.window.reshape(-1).take(place) == 0
-        out[f"zero_window_now_{side}"] = closed & state.tcp_open.reshape(-1).take(place)
-    out["first_payload_ns"] = state.first_payload_ns.reshape(-1).take(client)
-    out["first_answer_ns"] = state.first_payload_ns.reshape(-1).take(server)
+    halves = np.concatenate((client, client ^ 1))
+    shape = 2, len(slots)
+    for name, block in _OF_HALVES:
+        out.fill(block, getattr(state, name).reshape(-1).take(halves).reshape(shape))
+    address = state.address.reshape(-1, 16).take(halves, axis=0)
+    out.fill(_ADDRESSES, address.reshape(*shape, 16))
+    counts = state.tcp_counts.transpose(2, 0, 1).reshape(len(TCP_COUNTS), -1)
+    counts = counts.take(halves, axis=1)
+    out.fill(_COUNTS, counts.reshape(-1, len(slots)))
+    closed = state.window.reshape(-1).take(halves) == 0
+    closed &= state.tcp_open.reshape(-1).take(halves)
+    out.fill(_CLOSED, closed.reshape(shape))
     syn_ns = state.syn_last_ns.take(slots)
     out["server_rtt_us"] = _span_us(syn_ns, state.synack_ns.take(slots))
     out["handshake_rtt_us"] = _span_us(syn_ns, state.handshake_ack_ns.take(slots))

@@ -178,19 +178,25 @@ class FlowState:
 
     def is_closed(self, slots: I64) -> Bool:
         """Mask of the connections that are over: both ends closed, or one refused."""
-        counts = self.tcp_counts[slots]
         # a refused connection may be retried with the same number
-        reset = either(counts[:, :, COUNT["rst"]] > 0) & (
-            self.syn_last_ns[slots] <= self.rst_ns[slots]
+        reset = either(self.counted("rst", slots)) & (
+            self.syn_last_ns.take(slots) <= self.rst_ns.take(slots)
         )
-        return both(counts[:, :, COUNT["fin"]] > 0) | reset
+        return both(self.counted("fin", slots)) | reset
+
+    def counted(self, name: str, slots: I64 | I32) -> Bool:
+        """(n, 2) halves of which a TCP counter is not zero."""
+        counted: Bool = self.counts[COUNT[name]].take(slots, axis=0) > 0
+        return counted
 
     def one_way(self, slots: I64) -> Bool:
         """Mask of established connections that were seen in one direction only."""
-        packets = self.packets[slots]
-        established = packets.max(axis=1) > self.tcp_counts[slots, :, COUNT["syn"]].max(axis=1) + 2
-        one: Bool = (packets == 0).any(axis=1) & (self.protocol[slots] == TCP) & established
-        return one
+        packets = self.packets.take(slots, axis=0)
+        one = np.flatnonzero(either(packets == 0) & (self.protocol.take(slots) == TCP))
+        packets, syns = packets[one], self.counts[COUNT["syn"]].take(slots[one], axis=0)
+        out = np.zeros(len(slots), np.bool_)
+        out[one] = packets.max(axis=1) > syns.max(axis=1) + 2
+        return out
 
 
 def tally(counts: I32, slot: I64, side: I64, number: int) -> None:

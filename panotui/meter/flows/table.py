@@ -37,6 +37,7 @@ from panotui.meter.flows.state import (
     SYN,
     FlowState,
     both,
+    either,
     tally,
 )  # fmt: skip
 from panotui.meter.flows.tunnels import tunnel_apps
@@ -465,7 +466,7 @@ class FlowTable:
             return self._due_ns
         slots = live[soon]
         tcp = (state.protocol[slots] == TCP) & state.is_closed(slots)
-        tcp &= ~state.tcp_counts[slots, :, COUNT["rst"]].any(axis=1)
+        tcp &= ~either(state.counted("rst", slots))
         plain = (tcp | (state.protocol[slots] == UDP)) & both(state.packets[slots] > 0)
         plain &= state.reported[slots] & ~state.changed[slots] & ~np.isin(state.id[slots], restless)
         return int(over_ns[np.delete(soon, np.flatnonzero(plain))].min(initial=until_ns))
@@ -490,7 +491,7 @@ class FlowTable:
             # the remains of a flood go in portions, the oldest first
             gone = gone[np.lexsort((state.id[gone], state.last_ns[gone]))[:most]]
             self._due_ns = 0
-        reset = state.tcp_counts[gone, :, COUNT["rst"]].any(axis=1)
+        reset = either(state.counted("rst", gone))
         closed = (state.protocol[gone] == TCP) & state.is_closed(gone)
         end = np.where(closed, np.where(reset, END_RESET, END_CLOSED), END_IDLE)
         self.expired += len(gone)
@@ -530,8 +531,8 @@ class FlowTable:
         state = self.state
         if not len(slots):
             return
-        both = (state.packets[slots] > 0).all(axis=1) & (state.protocol[slots] == TCP)
-        self.two_way_ended += int(both.sum())
+        two_way = both(state.packets[slots] > 0) & (state.protocol[slots] == TCP)
+        self.two_way_ended += int(two_way.sum())
         self.one_way_ended += int(state.one_way(slots).sum())
         # Flows of a flood that come and go between two ticks were never reported, and need not be.
         keep = state.reported[slots] | (ends != END_EVICTED)
@@ -611,10 +612,10 @@ class FlowTable:
         """TCP connections seen in one direction only, and in both, ended ones included."""
         state = self.state
         live = state.live
-        both = (state.packets[live] > 0).all(axis=1) & (state.protocol[live] == TCP)
+        two_way = both(state.packets[live] > 0) & (state.protocol[live] == TCP)
         return (
             self.one_way_ended + int(state.one_way(live).sum()),
-            self.two_way_ended + int(both.sum()),
+            self.two_way_ended + int(two_way.sum()),
         )
 
 
