@@ -15,6 +15,7 @@ from panotui.diagnosis.arp import mac_number
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, AnyMessage, ArpMessage, EvidenceRecord, address_text, mac_text
+from panotui.model.arrays import among
 
 LIMITS = thresholds().addressing
 
@@ -94,7 +95,7 @@ class OwnAddressRule(Rule):
             return
         known = facts.view.facts.appliance_macs
         macs = np.array(sorted(known), np.uint64)
-        mine = np.isin(rows["mac_out_src"], macs) & (rows["version"] == 4)
+        mine = among(rows["mac_out_src"], macs) & (rows["version"] == 4)
         for row in facts.flows.rows[slots[mine][:256]]:
             address = address_text(4, row.src)
             if address.startswith(("0.", "127.")):
@@ -146,8 +147,8 @@ class AsymmetryRule(Rule):
             flows = facts.flows
             known = np.array(sorted(macs), np.uint64)
             two = (
-                np.isin(rows["mac_out_src"], known)
-                & np.isin(rows["mac_in_dst"], known)
+                among(rows["mac_out_src"], known)
+                & among(rows["mac_in_dst"], known)
                 & (rows["mac_out_src"] != rows["mac_in_dst"])
                 & (rows["packets_in"] > 1)
             )

@@ -26,6 +26,7 @@ from panotui.model import (
     address_text,
     mac_text,
 )
+from panotui.model.arrays import among
 from panotui.site.facts import Who
 from panotui.state.claims import Claim, Question, RouterGroup, Seen, virtual
 from panotui.state.leases import Offer
@@ -227,7 +228,7 @@ class GatewayRule(Rule):
         macs = facts.view.facts.appliance_macs
         if not len(slots) or not macs:
             return
-        mine = np.isin(rows["mac_out_src"], np.array(sorted(macs), np.uint64))
+        mine = among(rows["mac_out_src"], np.array(sorted(macs), np.uint64))
         mine &= (rows["version"] == 4) & (rows["mac_out_dst"] >> np.uint64(40) & np.uint64(1) == 0)
         for row in facts.flows.rows[slots[mine][:256]]:
             port, through = macs[row.mac_out_src], row.mac_out_dst

@@ -13,6 +13,7 @@ from msgspec import Struct
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import APPS, NEVER, SECOND, EvidenceRecord, address_text
+from panotui.model.arrays import among
 from panotui.model.quantities import counted
 
 MINUTE = 60 * SECOND
@@ -114,7 +115,7 @@ class MirrorRule(Rule):
 
     def _note_tunnels(self, facts: Facts) -> None:
         slots, rows = facts.changed_flows()
-        inside = np.isin(rows["app"], _TUNNELS) & (rows["packets_in"] == 0)
+        inside = among(rows["app"], _TUNNELS) & (rows["packets_in"] == 0)
         for slot in slots[inside][:64].tolist():
             row, key = facts.flows.rows[slot], int(facts.flows.key[slot])
             kind = APPS[row.app] or "a tunnel"

@@ -16,6 +16,7 @@ from panotui.diagnosis.arp import mac_number
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import APPS, SECOND, EvidenceRecord, PortRecord, mac_text
+from panotui.model.arrays import among
 
 LIMITS = thresholds().topology
 _RTSP = APPS.index("rtsp")
@@ -204,7 +205,7 @@ class TopologyRule(Rule):
         if not len(slots):
             return
         macs = facts.view.facts.appliance_macs
-        mine = np.isin(rows["mac_out_src"], np.array(sorted(macs), np.uint64))
+        mine = among(rows["mac_out_src"], np.array(sorted(macs), np.uint64))
         mine &= rows["packets_in"] > 0
         media = mine & (rows["app"] == _RTSP)
         cloud = mine & flows.endpoint[slots]

@@ -31,6 +31,7 @@ from panotui.policy.rules import expand_regions
 from panotui.site.facts import Who
 from panotui.state.connects import Attempts, recent
 from panotui.state.ladder import FLIGHT, HELLO, SYN, Attempt
+from panotui.state.middle import median
 
 _SOCKS = 1080
 LOOK_AGAIN_NS = 10 * SECOND
@@ -184,8 +185,8 @@ class UplinkRule(Rule):
         self._until_ns = min((_used_ns(t) + in_use_ns + 1 for t in targets), default=0)
         rtts = [t.rtt_ms for t in targets if t.rtt_ms is not None]
         parts: list[str] = []
-        if len(rtts) >= CLOUD_LIMITS.handshakes and float(np.median(rtts)) > CLOUD_LIMITS.rtt_ms:
-            parts.append(f"round trip {float(np.median(rtts)):.0f} ms")
+        if len(rtts) >= CLOUD_LIMITS.handshakes and median(rtts) > CLOUD_LIMITS.rtt_ms:
+            parts.append(f"round trip {median(rtts):.0f} ms")
         segments, again = sum(s.segments for s in self._spans), sum(s.again for s in self._spans)
         least, share = CLOUD_LIMITS.segments, CLOUD_LIMITS.retransmitted_share
         if segments >= least and again > share * segments:

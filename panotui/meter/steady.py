@@ -21,6 +21,7 @@ from panotui.meter.streams.table import StreamTable
 from panotui.meter.tcp.progress import odd, unsettled
 from panotui.meter.tcp.segments import collect
 from panotui.model import I32, I64, SECOND, U64, Bool, PacketBatch
+from panotui.model.arrays import among, nonzero
 from panotui.wire.columns import SNAPPED, Columns
 from panotui.wire.protocols import TCP, UDP
 
@@ -84,11 +85,11 @@ class Steady:
         stop = edges[count]
         batch, part = self._batch.slice(start, stop), self._decoded.part(start, stop)
         first = len(batch)
-        again = np.flatnonzero(part.kinds != NONE)
+        again = nonzero(part.kinds != NONE)
         if len(again):
             first = restated.news(batch, part.columns, part.kinds, again)
             first = min(first, LOOKED_AT)
-        talk = np.flatnonzero(part.kinds[:first] == NONE)
+        talk = nonzero(part.kinds[:first] == NONE)
         if len(talk):
             going_on, slots = _going_on(batch, part.columns, talk, flows, restless, streams)
             self._talk = talk[: len(slots)] + start, slots
@@ -144,14 +145,14 @@ def _going_on(
         talks |= both((lanes == LANE_RTSP) & spoken)
     if media.any():
         talks[media] = _streams_on(c, rows[media], slots[media], flows, streams)
-        talks[media] &= spoken.reshape(-1)[2 * np.flatnonzero(media) + ~c.forward[rows[media]]]
+        talks[media] &= spoken.reshape(-1)[2 * nonzero(media) + ~c.forward[rows[media]]]
     good &= talks
     good &= ~both(state.counted("fin", slots))
     good &= state.src_mac.reshape(-1)[half] == c.src_mac[rows]
     good &= state.dst_mac.reshape(-1)[half] == c.dst_mac[rows]
     good &= state.interface.reshape(-1)[half] == batch.interface[rows]
     if len(restless):
-        good &= ~np.isin(state.id[slots], restless)
+        good &= ~among(state.id[slots], restless)
     plain = np.zeros(len(batch), np.bool_)
     groups = flows.group(rows, slots)
     plain[rows[media]] = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -42,6 +43,7 @@ Rows: TypeAlias = NDArray[Any]  # a structured array; the dtype is named where i
 
 SECOND = 1_000_000_000
 NEVER = 1 << 62  # a time that is never reached
+_SHORT = 4_096  # comparisons
 
 
 def distinct(values: NDArray[_T]) -> NDArray[_T]:
@@ -57,6 +59,31 @@ def distinct(values: NDArray[_T]) -> NDArray[_T]:
     new[0] = True
     new[1:] = ordered[1:] != ordered[:-1]
     return ordered[new]
+
+
+def nonzero(mask: NDArray[Any]) -> I64:
+    """(k,) positions of the values of a column (n,) that are not zero: `numpy.flatnonzero` of one
+    dimension, at a third of its fixed cost."""
+    found: I64 = mask.nonzero()[0]
+    return found
+
+
+def among(values: NDArray[Any], few: NDArray[Any] | Sequence[int]) -> Bool:
+    """(n,) whether each value of a column (n,) is one of `few` (m,): `numpy.isin`, at a tenth of
+    its fixed cost where both are short."""
+    if len(values) * len(few) > _SHORT:
+        return np.isin(values, few)
+    found: Bool = (values[:, None] == np.asarray(few)).any(axis=1)
+    return found
+
+
+def lasts(starts: I64, end: int) -> I64:
+    """(g,) last positions of the runs that begin at `starts` (g,), the last of which stops at
+    `end`."""
+    out = np.empty(len(starts), np.int64)
+    np.subtract(starts[1:], 1, out=out[:-1])
+    out[-1:] = end - 1
+    return out
 
 
 def lengths(starts: I64, end: int) -> I64:

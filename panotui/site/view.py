@@ -37,7 +37,7 @@ from panotui.model import (
     address_text,
     mac_value,
 )
-from panotui.model.arrays import distinct
+from panotui.model.arrays import among, distinct
 from panotui.model.flow_rows import AnyRows
 from panotui.site.addresses import (
     BROADCAST,
@@ -164,7 +164,7 @@ class SiteView:
             return
         if self._pending:
             ids = np.array([f for m, f in self._pending if m == meter], np.uint64)
-            for row in rows[np.isin(rows["id"], ids)]:
+            for row in rows[among(rows["id"], ids)]:
                 name = self._pending.pop((meter, row.id), None)
                 if name is not None:
                     client = address_text(row.version, row.src)
@@ -211,9 +211,9 @@ class SiteView:
             return
         macs = np.array(sorted(self.facts.appliance_macs), np.uint64)
         ours = rows["version"] == 6
-        for row in rows[ours & np.isin(rows["mac_out_src"], macs)][:256]:
+        for row in rows[ours & among(rows["mac_out_src"], macs)][:256]:
             self._observe_pair6(row.mac_out_src, address_text(6, row.src))
-        for row in rows[ours & np.isin(rows["mac_in_src"], macs)][:256]:
+        for row in rows[ours & among(rows["mac_in_src"], macs)][:256]:
             self._observe_pair6(row.mac_in_src, address_text(6, row.dst))
 
     def observe_links(self, rows: Rows) -> None:

@@ -34,7 +34,7 @@ from panotui.model import (
     mac_text,
     mac_value,
 )
-from panotui.model.arrays import distinct
+from panotui.model.arrays import among, distinct
 from panotui.model.flow_rows import AnyRows
 from panotui.site.facts import Who
 from panotui.site.view import SiteView
@@ -132,7 +132,7 @@ class DeviceBook:
         for mac, raw in pairs.tolist():
             self._address(mac, str(ipaddress.IPv4Address(raw)))
         ports = self._view.facts.appliance_macs
-        to_us = rows[np.isin(rows["dst_mac"], np.fromiter(ports, np.uint64, len(ports)))]
+        to_us = rows[among(rows["dst_mac"], np.fromiter(ports, np.uint64, len(ports)))]
         for mac, port in distinct(to_us[["src_mac", "dst_mac"]])[:MACS_A_TICK].tolist():
             found = self.devices.get(mac)
             if found is not None:

@@ -26,7 +26,7 @@ from panotui.model import (
     Rows,
     typed,
 )
-from panotui.model.arrays import distinct
+from panotui.model.arrays import among, distinct
 from panotui.state.thresholds import thresholds
 
 HISTORY_S = 60
@@ -178,7 +178,7 @@ class PortBook:
             self.skipped += len(rows) - most
             known = np.array(sorted(self._by_mac), np.uint64)
             weight = rows["bytes"].copy()
-            weight[np.isin(rows["src_mac"], known) | np.isin(rows["dst_mac"], known)] += 1 << 50
+            weight[among(rows["src_mac"], known) | among(rows["dst_mac"], known)] += 1 << 50
             rows = rows[np.sort(np.argpartition(-weight, most)[:most])]
         for row in typed(rows, LinkSecond):
             time_ns = row.second * SECOND

@@ -32,6 +32,7 @@ from panotui.model import (
     address_text,
     mac_text,
 )
+from panotui.model.arrays import among
 from panotui.model.flow_rows import FlowColumns, FlowRow
 from panotui.model.untouched import untouched
 from panotui.site.facts import Who
@@ -325,7 +326,7 @@ class ConnectionTracking:
         sealed = rows["app"] == _RTSPS
         tls = rows["app"] == _TLS
         if tls.any():
-            sealed |= tls & (np.isin(rows["dport"], _RTSPS_PORTS) | self._may_be_cameras(rows))
+            sealed |= tls & (among(rows["dport"], _RTSPS_PORTS) | self._may_be_cameras(rows))
         for i in np.flatnonzero(sealed)[:LOOKED_AT].tolist():
             version = int(rows["version"][i])
             ended = rows["fin_out"][i] + rows["fin_in"][i] + rows["rst_out"][i] + rows["rst_in"][i]
@@ -360,7 +361,7 @@ class ConnectionTracking:
             self._heads_of = known
             self._heads = np.array([_head(address) for address in book.cameras], np.uint32)
         begins = np.ascontiguousarray(rows["dst"][:, :4]).view("<u4")[:, 0]
-        found: Bool = np.isin(begins, self._heads)
+        found: Bool = among(begins, self._heads)
         return found
 
     # ------------------------------------------------------------------ messages

@@ -29,7 +29,7 @@ from panotui.model import (
     Rows,
     mac_value,
 )
-from panotui.model.arrays import distinct
+from panotui.model.arrays import among, distinct
 from panotui.model.flow_rows import FlowColumns
 from panotui.state.thresholds import thresholds
 
@@ -206,9 +206,7 @@ class Visibility:
             (only_out & heard & (goes_on | (rows["syn_out"] > 0)))
             | (only_in & said & (goes_on | (rows["syn_in"] > 0)))
         )
-        proof |= (
-            (rows["protocol"] == 17) & only_in & np.isin(rows["dport"], np.array(_ANSWERING_PORTS))
-        )
+        proof |= (rows["protocol"] == 17) & only_in & among(rows["dport"], _ANSWERING_PORTS)
         self._both_ways |= bool((tcp & (out > 0) & (back > 0)).any())
         for i in np.flatnonzero(proof)[:64].tolist():
             side = "in" if only_in[i] else "out"

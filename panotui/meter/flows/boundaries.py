@@ -13,7 +13,7 @@ import numpy as np
 from panotui.meter.flows.grouping import Groups, groups_of
 from panotui.meter.flows.state import ACK, END_ACTIVE, SYN, FlowState, either
 from panotui.model import I64, SECOND, U8, Bool, MeterSettings, PacketBatch
-from panotui.model.arrays import distinct
+from panotui.model.arrays import distinct, nonzero
 from panotui.wire.columns import Columns
 from panotui.wire.gather import gather
 from panotui.wire.protocols import TCP, UDP
@@ -35,9 +35,9 @@ def mark_aged(
     )
     while True:  # once for each piece that one flow falls into
         began[mark > 0] = time_ns[mark > 0]
-        first = np.flatnonzero(opens | (mark > 0))
+        first = nonzero(opens | (mark > 0))
         size = np.diff(first, append=len(mark))
-        late = np.flatnonzero(time_ns - np.repeat(began[first], size) > active_ns)
+        late = nonzero(time_ns - np.repeat(began[first], size) > active_ns)
         if not len(late):
             return
         _, oldest = np.unique(np.searchsorted(first, late, side="right"), return_index=True)
@@ -47,7 +47,7 @@ def mark_aged(
 def reuses(state: FlowState, batch: PacketBatch, c: Columns, groups: Groups) -> I64 | None:
     """Positions in `groups.rows` of pure SYNs that open another connection."""
     flags = c.tcp_flags[groups.rows]
-    syn = np.flatnonzero(flags & SYN)
+    syn = nonzero(flags & SYN)
     if not len(syn):
         return None
     rows = groups.rows[syn]
@@ -69,7 +69,7 @@ def reuses(state: FlowState, batch: PacketBatch, c: Columns, groups: Groups) -> 
     # a half without a SYN so far was captured from its middle: any SYN starts a new connection
     spoke = state.packets[slot, half] > 0
     # ... or earlier in this batch
-    inside = np.flatnonzero(pure & ~known & ~spoke & (syn > groups.first[group_of]))
+    inside = nonzero(pure & ~known & ~spoke & (syn > groups.first[group_of]))
     if len(inside):
         back = np.cumsum(~c.forward[groups.rows])  # packets of half 1 up to and including each row
         first, last = groups.first[group_of[inside]], syn[inside] - 1
@@ -79,7 +79,7 @@ def reuses(state: FlowState, batch: PacketBatch, c: Columns, groups: Groups) -> 
     spoke &= ~known
     opening = syn == groups.first[group_of]
     heard = ~opening | (state.packets[slot, 1 - half] > 0)
-    silent = np.flatnonzero(pure & ~known & ~spoke & heard)
+    silent = nonzero(pure & ~known & ~spoke & heard)
     answered = _answered(
         state, batch, c, groups, syn[silent], slot[silent], half[silent], opening[silent]
     )
@@ -105,7 +105,7 @@ def _answered(
     """
     told = np.where(state.tcp_open[slot, 1 - half], state.last_ack[slot, 1 - half], 0)
     out: I64 = told.astype(np.int64)
-    inside = np.flatnonzero(~opening)
+    inside = nonzero(~opening)
     before = groups.rows[place[inside] - 1]  # of the other half, the only one that has sent
     ack = gather(batch.data, np.maximum(c.l4[before], 0) + 8, 4).view(">u4")
     out[inside] = np.where(c.tcp_flags[before] & ACK, ack, 0)
@@ -122,7 +122,7 @@ def idle_gaps(
     first_time = time_ns[groups.first]
     quiet = first_time - state.last_ns[groups.slot]
     positions: list[I64] = []
-    stale = np.flatnonzero(quiet > shortest_closed)
+    stale = nonzero(quiet > shortest_closed)
     if len(stale):
         positions.append(
             groups.first[stale[quiet[stale] > limits(state, settings, groups.slot[stale])]]
@@ -130,7 +130,7 @@ def idle_gaps(
     if len(time_ns) and int(time_ns.max() - time_ns.min()) > shortest:
         gap = np.diff(time_ns, prepend=time_ns[:1])
         gap[groups.first] = 0
-        long = np.flatnonzero(gap > shortest)
+        long = nonzero(gap > shortest)
         of = groups_of(long, groups.first)
         positions.append(long[gap[long] > _open_limits(state, settings, groups.slot[of])])
     if not positions:
@@ -153,7 +153,7 @@ def limits(state: FlowState, settings: MeterSettings, slots: I64) -> I64:
     """Present idle timeout of each slot: shorter for closed and half-open connections."""
     s = settings
     limit = _open_limits(state, settings, slots)
-    tcp = np.flatnonzero(state.protocol[slots] == TCP)
+    tcp = nonzero(state.protocol[slots] == TCP)
     of = slots[tcp]
     half_open = either(state.packets.take(of, axis=0) == 0)
     half_open &= either(state.counted("syn", of))

@@ -16,7 +16,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from panotui.model import I32, I64, Bool
-from panotui.model.arrays import lengths
+from panotui.model.arrays import lasts, lengths, nonzero
 
 
 class Groups(Struct):
@@ -44,7 +44,7 @@ def group(rows: I64, slots: I32, capacity: int) -> Groups:
     edge = np.empty(len(ordered), np.bool_)
     edge[:1] = True
     np.not_equal(ordered[1:], ordered[:-1], out=edge[1:])
-    first = np.flatnonzero(edge)
+    first = nonzero(edge)
     size = lengths(first, len(ordered))
     return Groups(rows.take(order), ordered.take(first).astype(np.int64), first, size)
 
@@ -96,11 +96,11 @@ def runs(back: Bool, first: I64) -> Runs:
     opens = np.zeros(m, np.bool_)
     opens[first] = True
     edge |= opens
-    start = np.flatnonzero(edge)
-    lead = np.flatnonzero(opens.take(start))
-    end = np.append(lead[1:], len(start)) - 1
-    last = np.append(first[1:], m) - 1
-    two = np.flatnonzero(end > lead)
+    start = nonzero(edge)
+    lead = nonzero(opens.take(start))
+    end = lasts(lead, len(start))
+    last = lasts(first, m)
+    two = nonzero(end > lead)
     half = back.take(last).astype(np.int64)
     return Runs(
         back=back,
@@ -129,7 +129,7 @@ def rank(key: NDArray[np.integer]) -> I64:
     order = np.argsort(key, kind="stable")
     ordered = key[order]
     edge = np.append(True, ordered[1:] != ordered[:-1])
-    first = np.flatnonzero(edge)
+    first = nonzero(edge)
     rank = np.empty(len(key), np.int64)
     rank[order] = np.arange(len(key)) - np.repeat(first, lengths(first, len(key)))
     return rank

@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from panotui.model import I32, I64, U64, Bool
+from panotui.model.arrays import nonzero
 
 _EMPTY, _DELETED = -1, -2
 
@@ -33,12 +34,12 @@ class HashIndex:
         """(n,) numbers of the keys, -1 where a key is absent."""
         bucket = (keys & self._mask).view(np.int64)
         numbers = self._numbers.take(bucket)
-        pending = np.flatnonzero(self._keys.take(numbers, mode="wrap") != keys)
+        pending = nonzero(self._keys.take(numbers, mode="wrap") != keys)
         if not len(pending):
             return numbers
         found = numbers.take(pending)
         numbers[pending] = -1
-        probing = np.flatnonzero(found != _EMPTY)
+        probing = nonzero(found != _EMPTY)
         pending = pending.take(probing)
         bucket, wanted = bucket.take(pending), keys.take(pending)
         while len(pending):

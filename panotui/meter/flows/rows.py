@@ -10,8 +10,9 @@ from collections import deque
 
 import numpy as np
 
-from panotui.meter.flows.state import TCP_COUNTS, FlowState
+from panotui.meter.flows.state import TCP_COUNTS, FlowState, either
 from panotui.model import I32, I64, U8
+from panotui.model.arrays import nonzero
 from panotui.model.flow_rows import Block, FlowRows
 from panotui.wire.protocols import TCP
 
@@ -131,7 +132,7 @@ def _round_trips(state: FlowState, slots: I64) -> tuple[I32, I32]:
     """
     both, nearer = np.full((2, len(slots)), -1, np.int32)
     least = state.rtt_least.take(slots, axis=0).astype(np.int64)
-    timed = np.flatnonzero(least.any(axis=1))
+    timed = nonzero(either(least != 0))
     if len(timed):
         least = least[timed] - 1
         known = np.where(least < 0, 2**31 - 1, least)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from panotui.model import I16, I32, I64, U8, U16, U32, U64, Bool
+from panotui.model.arrays import nonzero
 from panotui.model.untouched import untouched
 from panotui.wire.protocols import TCP
 
@@ -170,7 +171,7 @@ class FlowState:
     @property
     def live(self) -> I64:
         """Slots in use."""
-        return np.flatnonzero(self.id[: self.top])
+        return nonzero(self.id[: self.top])
 
     def clear(self, slots: I32) -> None:
         """Prepare slots for new flows: all is cleared, except `opened` columns."""
@@ -192,7 +193,7 @@ class FlowState:
     def one_way(self, slots: I64) -> Bool:
         """Mask of established connections that were seen in one direction only."""
         packets = self.packets.take(slots, axis=0)
-        one = np.flatnonzero(either(packets == 0) & (self.protocol.take(slots) == TCP))
+        one = nonzero(either(packets == 0) & (self.protocol.take(slots) == TCP))
         packets, syns = packets[one], self.counts[COUNT["syn"]].take(slots[one], axis=0)
         out = np.zeros(len(slots), np.bool_)
         out[one] = packets.max(axis=1) > syns.max(axis=1) + 2

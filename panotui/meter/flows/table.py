@@ -52,7 +52,7 @@ from panotui.model import (
     MeterSettings,
     PacketBatch,
 )
-from panotui.model.arrays import distinct
+from panotui.model.arrays import among, distinct, nonzero
 from panotui.model.flow_rows import FlowRows
 from panotui.wire.columns import TUNNEL, Columns
 from panotui.wire.gather import gather
@@ -111,7 +111,7 @@ class FlowTable:
         self._fresh_from = self._next_id
         hashes = c.hash[rows] if len(rows) != len(c.hash) else c.hash
         slots = self._index.find(hashes)
-        absent = np.flatnonzero(slots < 0)
+        absent = nonzero(slots < 0)
         if len(absent):
             unknown, first, inverse = np.unique(
                 hashes[absent], return_index=True, return_inverse=True
@@ -154,7 +154,7 @@ class FlowTable:
         to_server = ported & KNOWN_PORT[dport] & ~KNOWN_PORT[sport]
         state.client[slots] = np.where(from_server, 1 - half, half)
         state.client_by[slots] = np.where(from_server | to_server, BY_PORT, BY_FIRST)
-        tunnel = np.flatnonzero(c.flags[rows] & TUNNEL)
+        tunnel = nonzero(c.flags[rows] & TUNNEL)
         if len(tunnel):
             state.app[slots[tunnel]] = tunnel_apps(batch, c, rows[tunnel])
         return slots
@@ -208,7 +208,7 @@ class FlowTable:
             mark[reused] = END_REUSED
         if aging:
             mark_aged(state, batch, groups, mark, self.settings.active_s)
-        places = np.flatnonzero(mark)
+        places = nonzero(mark)
         if not len(places):
             return False
         if len(places) > self._free_count:
@@ -246,7 +246,7 @@ class FlowTable:
     def _number_fresh(self) -> None:
         """Let ids rise with first packets also for flows split off those of `assign`."""
         state = self.state
-        fresh = np.flatnonzero(state.id[: state.top] >= self._fresh_from)
+        fresh = nonzero(state.id[: state.top] >= self._fresh_from)
         order = np.argsort(state.first_packet[fresh])
         state.id[fresh[order]] = np.arange(self._fresh_from, self._next_id, dtype=np.uint64)
 
@@ -255,7 +255,7 @@ class FlowTable:
         if self._closing is None:
             return
         slots, ends, following, owner = self._closing
-        aged = np.flatnonzero(ends == END_ACTIVE)
+        aged = nonzero(ends == END_ACTIVE)
         if len(aged):
             # several pieces in one batch, oldest first
             piece = aged - np.searchsorted(owner, owner[aged])
@@ -341,7 +341,7 @@ class FlowTable:
         state.interface.reshape(-1)[key] = batch.interface.take(at)
         state.src_mac.reshape(-1)[key] = c.src_mac.take(at)
         state.dst_mac.reshape(-1)[key] = c.dst_mac.take(at)
-        fresh = np.flatnonzero(seen == 0)
+        fresh = nonzero(seen == 0)
         if len(fresh):
             state.ttl.reshape(-1)[key.take(fresh)] = c.ttl[groups.rows[ways.oldest(fresh)]]
 
@@ -349,13 +349,13 @@ class FlowTable:
         column = self.state.first_payload_ns.reshape(-1)
         has: Bool | None = None
         for side in (0, 1):
-            wanted = np.flatnonzero(column.take(groups.slot * 2 + side) == 0)
+            wanted = nonzero(column.take(groups.slot * 2 + side) == 0)
             if not len(wanted):
                 continue
             if has is None:
                 has = (payload > 0) & (time_ns > 0)  # a time of 0 stands for none
             mine = has & (back if side else ~back)
-            hits = np.flatnonzero(mine)
+            hits = nonzero(mine)
             if not len(hits):
                 continue
             first = groups.first.take(wanted)
@@ -370,7 +370,7 @@ class FlowTable:
         state = self.state
         self._turned = None
         flags = c.tcp_flags[groups.rows]
-        places = np.flatnonzero(flags & (SYN | FIN | RST))
+        places = nonzero(flags & (SYN | FIN | RST))
         if not len(places):
             return
         rows = groups.rows[places]
@@ -382,7 +382,7 @@ class FlowTable:
         for bit, name in ((SYN, "syn"), (FIN, "fin"), (RST, "rst")):
             hit = flag & bit != 0
             tally(state.tcp_counts, slot[hit], side[hit], COUNT[name])
-        syn = np.flatnonzero(flag & SYN)[::-1]  # earliest last, so that it stays
+        syn = nonzero(flag & SYN)[::-1]  # earliest last, so that it stays
         block = gather(batch.data, c.l4[rows[syn]] + 4, 4)
         state.isn[slot[syn[::-1]], side[syn[::-1]]] = block.view(">u4").astype(np.uint32)[::-1]
         state.isn_known[slot[syn], side[syn]] = True
@@ -403,7 +403,7 @@ class FlowTable:
             turned = told[(before != state.client[told]) & (state.history_length[told] > 0)]
             state.history[turned] ^= np.where(state.history[turned] > 0, 32, 0).astype(np.uint8)
             state.client_by[told] = BY_SYN
-        rst = np.flatnonzero(flag & RST)[::-1]
+        rst = nonzero(flag & RST)[::-1]
         rst = rst[state.rst_ns[slot[rst]] == 0]
         state.rst_ns[slot[rst]] = time_ns[rst]
         state.rst_packet[slot[rst]] = batch.first_number + rows[rst]
@@ -433,7 +433,7 @@ class FlowTable:
         assert self._turned is not None
         told, at, _ = self._turned
         place = np.minimum(np.searchsorted(told, slots), len(told) - 1)
-        return place, np.flatnonzero((told[place] == slots) & (rows < at[place]))
+        return place, nonzero((told[place] == slots) & (rows < at[place]))
 
     # -------------------------------------------------------------- endings
 
@@ -461,15 +461,15 @@ class FlowTable:
         state, live = self.state, self.state.live
         over_ns = state.last_ns[live] + limits(state, self.settings, live)
         self._due_ns = int(over_ns.min(initial=NEVER))
-        soon = np.flatnonzero(over_ns < until_ns)
+        soon = nonzero(over_ns < until_ns)
         if not len(soon) or restless is None:
             return self._due_ns
         slots = live[soon]
         tcp = (state.protocol[slots] == TCP) & state.is_closed(slots)
         tcp &= ~either(state.counted("rst", slots))
         plain = (tcp | (state.protocol[slots] == UDP)) & both(state.packets[slots] > 0)
-        plain &= state.reported[slots] & ~state.changed[slots] & ~np.isin(state.id[slots], restless)
-        return int(over_ns[np.delete(soon, np.flatnonzero(plain))].min(initial=until_ns))
+        plain &= state.reported[slots] & ~state.changed[slots] & ~among(state.id[slots], restless)
+        return int(over_ns[np.delete(soon, nonzero(plain))].min(initial=until_ns))
 
     def expire(self, now_ns: int) -> None:
         """End the flows that have timed out by `now_ns`."""
@@ -537,7 +537,7 @@ class FlowTable:
         # Flows of a flood that come and go between two ticks were never reported, and need not be.
         keep = state.reported[slots] | (ends != END_EVICTED)
         room = max(0, self.capacity // 16 - len(self._ended))
-        extra = np.flatnonzero(~keep)
+        extra = nonzero(~keep)
         keep[extra[:room]] = True
         rows = FlowRows(int(np.count_nonzero(keep)))
         fill(state, rows, 0, slots[keep])
@@ -560,7 +560,7 @@ class FlowTable:
         input all are reported, except those still being evicted.
         """
         state = self.state
-        changed = np.flatnonzero(state.changed[: state.top])
+        changed = nonzero(state.changed[: state.top])
         # in order of their ids: slots and ends depend on how packets were split into batches
         changed = changed[np.argsort(state.id[changed])]
         most = self.capacity // 16
@@ -569,7 +569,7 @@ class FlowTable:
         if len(changed) > most and (flooded or not self.last_drain):
             packets = state.packets[changed]
             weak = ~state.reported[changed] & (packets.sum(axis=1) <= 2) & ~both(packets > 0)
-            waiting = np.flatnonzero(weak)[most:]
+            waiting = nonzero(weak)[most:]
             changed = np.delete(changed, waiting)
         self._ended.order()
         if not self._ended and len(changed) <= ROWS_AT_ONCE:
@@ -586,7 +586,7 @@ class FlowTable:
         packets; the next drain reports them anyway.
         """
         state = self.state
-        changed = np.flatnonzero(state.changed[: state.top])
+        changed = nonzero(state.changed[: state.top])
         if len(changed) > most:
             packets = state.packets[changed].sum(axis=1)
             changed = np.sort(changed[np.argpartition(packets, -most)[-most:]])

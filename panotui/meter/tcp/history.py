@@ -11,6 +11,7 @@ import numpy as np
 
 from panotui.meter.flows.state import ACK, COUNT, FIN, RST, SYN, FlowState
 from panotui.model import I64, U8, U32, Bool
+from panotui.model.arrays import nonzero
 
 # letters in the order for a segment with several of them
 _LETTERS = b"SHTGADWFR"
@@ -55,7 +56,7 @@ def note_history(
         bits |= _OF_VERDICT.take(verdicts)
     bits <<= (side * len(_LETTERS)).astype(np.uint32)
     new = bits & ~flows.history_seen.take(slots).take(group)
-    rows = np.flatnonzero(new)
+    rows = nonzero(new)
     found = _new(flows, slots, group.take(rows), rows, new.take(rows)) if len(rows) else []
     if verdicts.any():
         found += _repeated(flows, slots, group, bits)
@@ -72,15 +73,17 @@ _Found = list[tuple[I64, I64, I64]]
 def _new(flows: FlowState, slots: I64, group: I64, rows: I64, new: U32) -> _Found:
     """New letters of the segments in `rows`; of each letter the group's first counts."""
     found: _Found = []
-    for bit in range(2 * len(_LETTERS)):
-        hit = np.flatnonzero(new & np.uint32(1 << bit))
-        if len(hit):
-            # rows are sorted by group and arrival: the first of each group stays
-            of = group.take(hit)
-            first = np.flatnonzero(np.append(True, of[1:] != of[:-1]))
-            of = of.take(first)
-            flows.history_seen[slots.take(of)] |= np.uint32(1 << bit)
-            found.append((of, rows.take(hit.take(first)), np.full(len(of), bit)))
+    some = int(np.bitwise_or.reduce(new))
+    for bit in range(some.bit_length()):
+        if not some >> bit & 1:
+            continue
+        hit = nonzero(new & np.uint32(1 << bit))
+        # rows are sorted by group and arrival: the first of each group stays
+        of = group.take(hit)
+        first = nonzero(np.append(True, of[1:] != of[:-1]))
+        of = of.take(first)
+        flows.history_seen[slots.take(of)] |= np.uint32(1 << bit)
+        found.append((of, rows.take(hit.take(first)), np.full(len(of), bit)))
     return found
 
 
@@ -90,7 +93,7 @@ def _repeated(flows: FlowState, slots: I64, group: I64, bits: U32) -> _Found:
     for number, name in _REPEATED:
         for half in (0, 1):
             bit = number + half * len(_LETTERS)
-            rows = np.flatnonzero(bits & np.uint32(1 << bit))
+            rows = nonzero(bits & np.uint32(1 << bit))
             if not len(rows):
                 continue
             of = group.take(rows)
@@ -105,7 +108,7 @@ def _repeated(flows: FlowState, slots: I64, group: I64, bits: U32) -> _Found:
 
 def _write(flows: FlowState, slot: I64, bit: I64) -> None:
     """Append letters; several of one slot are adjacent and in order."""
-    first = np.flatnonzero(np.append(True, slot[1:] != slot[:-1]))
+    first = nonzero(np.append(True, slot[1:] != slot[:-1]))
     rank = np.arange(len(slot)) - np.repeat(first, np.diff(first, append=len(slot)))
     place = flows.history_length[slot] + rank
     letter = np.frombuffer(_LETTERS, np.uint8)[bit % len(_LETTERS)]

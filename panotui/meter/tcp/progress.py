@@ -12,6 +12,7 @@ import numpy as np
 from panotui.meter.flows.state import ACK, FIN, RST, SYN, FlowState
 from panotui.meter.tcp.segments import Segments
 from panotui.model import I64, Bool
+from panotui.model.arrays import nonzero
 
 SFR = SYN | FIN | RST
 OF_SYN = 1 << 16  # in `FlowState.window`: from a SYN, not scaled
@@ -28,13 +29,13 @@ def odd(flows: FlowState, s: Segments) -> Bool:
     opened = flows.tcp_open.reshape(-1)
 
     expected, last_ack = s.end.take(own, mode="wrap"), s.ack.take(own, mode="wrap")
-    lone = np.flatnonzero(own < 0)
+    lone = nonzero(own < 0)
     key = s.key.take(lone)
     expected[lone], last_ack[lone] = next_seq.take(key), acked.take(key)
     known_own[lone] = opened.take(key)
     peer_end, peer_ack = s.end.take(peer, mode="wrap"), s.ack.take(peer, mode="wrap")
     peer_window = s.window.take(peer, mode="wrap")
-    lone = np.flatnonzero(peer < 0)
+    lone = nonzero(peer < 0)
     key = s.key.take(lone) ^ 1
     peer_end[lone], peer_ack[lone] = next_seq.take(key), acked.take(key)
     peer_window[lone] = flows.window.reshape(-1).take(key) & WINDOW
@@ -75,7 +76,7 @@ def shift_of(flows: FlowState, s: Segments) -> I64:
     shift: I64 = shifts.reshape(-1).take(s.group * 2 + (1 - s.side))
     # the window of a SYN is not scaled
     of_syn = (s.flags & SYN).take(s.peer, mode="wrap") != 0
-    lone = np.flatnonzero(s.peer < 0)
+    lone = nonzero(s.peer < 0)
     of_syn[lone] = flows.window.reshape(-1).take(s.key.take(lone) ^ 1) >= OF_SYN
-    shift[np.flatnonzero(of_syn & (shift > 0))] = 0
+    shift[nonzero(of_syn & (shift > 0))] = 0
     return shift

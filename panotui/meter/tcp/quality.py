@@ -24,7 +24,7 @@ from panotui.meter.tcp.holes import NONE, Half
 from panotui.meter.tcp.progress import NO_SCALE, OF_SYN, SFR, WINDOW, odd, shift_of, unsettled
 from panotui.meter.tcp.segments import Segments, collect, signed
 from panotui.model import I64, U8, U32, Bool, PacketBatch
-from panotui.model.arrays import distinct
+from panotui.model.arrays import distinct, nonzero
 from panotui.wire.columns import Columns
 from panotui.wire.gather import gather
 
@@ -81,7 +81,7 @@ class TcpQuality:
         flows.to_be_acked.reshape(-1)[key] = s.end.take(s.newest)
         # in perfect order a segment that uses sequence numbers is one that others follow
         forward = s.end != s.seq
-        lone = np.flatnonzero(s.own < 0)  # the first one of a direction counts too
+        lone = nonzero(s.own < 0)  # the first one of a direction counts too
         forward[lone] |= ~flows.tcp_open.reshape(-1).take(s.key.take(lone))
         next_seq_ns = flows.next_seq_ns.reshape(-1)
         for half in (0, 1):
@@ -111,7 +111,7 @@ class TcpQuality:
         segments[s.slots, 0] += (both - of_back).astype(np.int32)
         segments[s.slots, 1] += of_back.astype(np.int32)
         largest = flows.max_segment.reshape(-1)
-        larger = np.flatnonzero(s.length > largest.take(s.key))
+        larger = nonzero(s.length > largest.take(s.key))
         np.maximum.at(largest, s.key.take(larger), s.length.take(larger).astype(np.int32))
 
     def _handshakes(self, s: Segments) -> None:
@@ -126,14 +126,14 @@ class TcpQuality:
         if waiting.any():
             mask = waiting.take(s.group)
             mask &= (s.flags & (SYN | RST | ACK)) == ACK
-            hit = np.flatnonzero(mask)
+            hit = nonzero(mask)
             slot, side = s.slot[hit], s.side[hit]
             good = (flows.synack_ns[slot] > 0) & (s.time[hit] >= flows.synack_ns[slot])
             next_number = flows.isn[slot, side] + np.uint32(1)
             good |= flows.isn_known[slot, side] & (s.seq[hit] == next_number)
             hit = hit[good & (side == flows.client[slot])][::-1]  # the first stays
             flows.handshake_ack_ns[s.slot[hit]] = s.time[hit]
-        asked = np.flatnonzero((s.flags & (SYN | ACK)) == SYN)
+        asked = nonzero((s.flags & (SYN | ACK)) == SYN)
         if len(asked):
             done = flows.handshake_ack_ns[s.slot[asked]]
             asked = asked[(done == 0) | (s.time[asked] <= done)]
@@ -141,7 +141,7 @@ class TcpQuality:
 
     def _options(self, batch: PacketBatch, c: Columns, s: Segments) -> None:
         """MSS and window scale of SYN segments (RFC 9293 3.2, RFC 7323 2.2)."""
-        syn = np.flatnonzero(s.flags & SYN)
+        syn = nonzero(s.flags & SYN)
         if not len(syn):
             return
         flows = self.flows
@@ -153,7 +153,7 @@ class TcpQuality:
         at = np.full(len(rows), 20)
         mss = np.zeros(len(rows), np.uint16)
         shift = np.full(len(rows), NO_SCALE, np.int8)
-        walking = np.flatnonzero(at + 1 < size)
+        walking = nonzero(at + 1 < size)
         for _ in range(40):
             if not len(walking):
                 break
@@ -248,7 +248,7 @@ class TcpQuality:
             ("out_of_order", verdict == _OUT_OF_ORDER),
             ("retransmits", (verdict == _AGAIN) | (verdict == _FAST) | (verdict == _SPURIOUS)),
         ):
-            hit = np.flatnonzero(mask)
+            hit = nonzero(mask)
             if len(hit):
                 tally(counts, s.slot[hit], side[hit], COUNT[name])
         self._keep_judged(s, base, end, before, has, kind, runs)
@@ -260,12 +260,12 @@ class TcpQuality:
     def _unwrapped(self, s: Segments, base: U32) -> I64:
         """(m,) sequence numbers relative to `base` (g, 2), also if one batch wraps around."""
         seq = s.seq
-        refused = np.flatnonzero(s.refusals())
+        refused = nonzero(s.refusals())
         if len(refused):  # stays where its sender was
             seq, own = seq.copy(), s.own[refused]
             seq[refused] = np.where(own < 0, base[s.group[refused], s.side[refused]], seq[own])
         step = signed(seq - seq[s.own])
-        lone = np.flatnonzero(s.own < 0)
+        lone = nonzero(s.own < 0)
         step[lone] = signed(seq[lone] - base[s.group[lone], s.side[lone]])
         at = np.empty(len(step), np.int64)
         for half in (0, 1):
@@ -289,7 +289,7 @@ class TcpQuality:
         for _ in range(_PROBE_ROUNDS):
             moved = np.where(probe, NONE, end)
             before, has = self._running_next(s, moved, opened)
-            far = np.flatnonzero(has & (np.abs(at - before) >= 1 << 31) & (end > NONE))
+            far = nonzero(has & (np.abs(at - before) >= 1 << 31) & (end > NONE))
             if len(far):
                 size = end[far] - at[far]
                 at[far] = before[far] + signed((at[far] - before[far]).astype(np.uint32))
@@ -306,7 +306,7 @@ class TcpQuality:
     ) -> U32:
         """`column` at the previous segment `which`, from the table if it is in an older batch."""
         value = column[which].astype(np.uint32)
-        lone = np.flatnonzero(which < 0)
+        lone = nonzero(which < 0)
         value[lone] = state[s.slot[lone], side[lone]]
         return value
 
@@ -370,7 +370,7 @@ class TcpQuality:
         spurious = (s.length > 0) & (peer_ack != 0)
         spurious &= signed(s.seq + s.length.astype(np.uint32) - peer_ack) <= 0
         late = has & (at < before) & ((s.length > 0) | ((s.flags & (SYN | FIN)) != 0))
-        hit = np.flatnonzero((late | spurious) & ~keep_alive)
+        hit = nonzero((late | spurious) & ~keep_alive)
         if not len(hit):
             return verdict
         side, slot, time = s.side[hit], s.slot[hit], s.time[hit]
@@ -400,7 +400,7 @@ class TcpQuality:
         out = self.flows.next_seq_ns[s.slot[hit], s.side[hit]]
         for half in (0, 1):
             newest = np.maximum.accumulate(np.where((s.side == half) & advanced, place, -1))
-            mine = np.flatnonzero(s.side[hit] == half)
+            mine = nonzero(s.side[hit] == half)
             earlier = np.where(hit[mine] > 0, newest[hit[mine] - 1], -1)
             inside = earlier >= s.start[hit[mine]]
             out[mine[inside]] = s.time[earlier[inside]]
@@ -465,7 +465,7 @@ class TcpQuality:
             # without following holes: every ACK beyond the highest number seen is an event
             mask = np.repeat(rough, size)
             result |= beyond & mask
-        for number in np.flatnonzero(walk & affordable).tolist():
+        for number in nonzero(walk & affordable).tolist():
             first = int(s.first[number])
             stop = first + int(size[number])
             slot = int(slots[number])
@@ -474,7 +474,7 @@ class TcpQuality:
                 at, end, ack, probe, acks, result,
             )  # fmt: skip
         # the others have no hole: the number to be acknowledged is the one sent
-        plain = np.flatnonzero(~(walk & affordable).take(s.way_group))
+        plain = nonzero(~(walk & affordable).take(s.way_group))
         key, where = s.way_key().take(plain), s.newest.take(plain)
         highest = np.maximum(before.take(where), end.take(where)).astype(np.uint32)
         start = base[s.way_group.take(plain), s.way_half.take(plain)]
@@ -567,29 +567,29 @@ class TcpQuality:
         timed = (s.length > 0) & (s.time != 0)  # a time of 0 stands for none
         timed &= (verdicts & (_REPEATS | _ASIDE)) == 0
         changed: Bool = s.ack != s.ack.take(s.own, mode="wrap")
-        lone = np.flatnonzero(s.own < 0)
+        lone = nonzero(s.own < 0)
         changed[lone] = s.ack.take(lone) != flows.last_ack.reshape(-1).take(s.key.take(lone))
         changed &= (s.flags & (ACK | SYN | RST)) == ACK
-        new = np.flatnonzero(changed)
+        new = nonzero(changed)
         source = self._newest_taking(s, takes, s.peer.take(new), 1 - s.side.take(new))
-        inside = np.flatnonzero(source >= 0)
+        inside = nonzero(source >= 0)
         place, of = new.take(inside), source.take(inside)
-        hit = np.flatnonzero(timed.take(of) & (s.end.take(of) == s.ack.take(place)))
+        hit = nonzero(timed.take(of) & (s.end.take(of) == s.ack.take(place)))
         place, of = place.take(hit), of.take(hit)
         # an old acknowledgement may come between two of one segment: the first counts
         first: I64 = np.empty(len(takes), np.int64)
         first[of[::-1]] = place[::-1]
-        hit = np.flatnonzero(first.take(of) == place)
+        hit = nonzero(first.take(of) == place)
         place, of = place.take(hit), of.take(hit)
         timed[of] = False
         sent = s.time.take(of)
-        earlier = np.flatnonzero(source < 0)
+        earlier = nonzero(source < 0)
         if len(earlier):  # the segment came with an earlier batch
             before = new.take(earlier)
             key = s.key.take(before) ^ 1
             then = flows.rtt_ns.reshape(-1).take(key)
             match = (then != 0) & (flows.rtt_seq.reshape(-1).take(key) == s.ack.take(before))
-            hit = np.flatnonzero(match)
+            hit = nonzero(match)
             of, first = np.unique(key.take(hit), return_index=True)
             flows.rtt_ns.reshape(-1)[of] = 0
             hit = hit.take(first)
@@ -597,7 +597,7 @@ class TcpQuality:
             sent = np.concatenate([sent, then.take(hit)])
         self._add_samples(s, place, (s.time.take(place) - sent) // 1000)
         newest = self._newest_taking(s, takes, s.newest, s.way_half)
-        heard = np.flatnonzero(newest >= 0)
+        heard = nonzero(newest >= 0)
         newest, key = newest.take(heard), s.way_key().take(heard)
         flows.rtt_seq.reshape(-1)[key] = s.end.take(newest)
         flows.rtt_ns.reshape(-1)[key] = s.time.take(newest) * timed.take(newest)
@@ -606,30 +606,30 @@ class TcpQuality:
         """The newest of a half's rows that use sequence numbers, up to and including each of `rows`
         of that half; -1 if its group has none.
         """
-        missed = np.flatnonzero((rows >= 0) & ~takes.take(rows, mode="wrap"))
+        missed = nonzero((rows >= 0) & ~takes.take(rows, mode="wrap"))
         if not len(missed):
             return rows
         out = rows.copy()
         for side in (0, 1):
-            some = missed.take(np.flatnonzero(half.take(missed) == side))
+            some = missed.take(nonzero(half.take(missed) == side))
             if not len(some):
                 continue
             at = rows.take(some)
-            places = np.append(np.flatnonzero(takes & (s.side == side)), -1)
+            places = np.append(nonzero(takes & (s.side == side)), -1)
             found = places.take(np.searchsorted(places[:-1], at, side="right") - 1, mode="wrap")
             out[some] = np.where(found >= s.start.take(at), found, -1)
         return out
 
     def _add_samples(self, s: Segments, place: I64, micro: I64) -> None:
         """Add round trips, in microseconds, ended by the acknowledgements at `place`."""
-        fine = np.flatnonzero(micro >= 0)  # a clock may step back
+        fine = nonzero(micro >= 0)  # a clock may step back
         if not len(fine):
             return
         key = s.key.take(place.take(fine)) ^ 1
         told = np.minimum(micro.take(fine), _LONGEST_US - 1) + 1
         least = self.flows.rtt_least.reshape(-1)
         before = least.take(key)
-        better = np.flatnonzero((told < before) | (before == 0))
+        better = nonzero((told < before) | (before == 0))
         if not len(better):
             return
         # of several of one direction the least stays, which is written last

@@ -12,6 +12,7 @@ from msgspec import Struct
 from panotui.meter.flows.grouping import Groups, group_sums, runs
 from panotui.meter.flows.state import FIN, RST, SYN
 from panotui.model import I64, U8, U32, Bool, PacketBatch
+from panotui.model.arrays import lasts, nonzero
 from panotui.wire.columns import Columns
 from panotui.wire.protocols import TCP
 
@@ -43,7 +44,7 @@ class Segments(Struct):
     @property
     def last(self) -> I64:
         """(g,) last row of each group."""
-        return np.append(self.first[1:], len(self.rows)) - 1
+        return lasts(self.first, len(self.rows))
 
     def way_key(self) -> I64:
         """(d,) slot * 2 + half of each direction."""
@@ -52,18 +53,18 @@ class Segments(Struct):
     def newest_of(self, rows: Bool, half: int) -> tuple[I64, I64]:
         """Groups with any of `rows` (a mask) in a half, and the last such row of each."""
         mine = rows & (self.side == half)
-        hits = np.flatnonzero(mine)
+        hits = nonzero(mine)
         if not len(hits):
             return hits, hits
         rank = np.cumsum(mine).take(self.last) - 1
         newest = hits.take(np.maximum(rank, 0))
-        groups = np.flatnonzero((rank >= 0) & (newest >= self.first))
+        groups = nonzero((rank >= 0) & (newest >= self.first))
         return groups, newest.take(groups)
 
     def marked(self, rows: Bool) -> Bool:
         """(g,) groups with any of `rows` (a mask)."""
         out: Bool = np.zeros(len(self.first), np.bool_)
-        out[self.group.take(np.flatnonzero(rows))] = True
+        out[self.group.take(nonzero(rows))] = True
         return out
 
     def refusals(self) -> Bool:
@@ -73,8 +74,8 @@ class Segments(Struct):
 
     def take(self, keep: Bool) -> Segments:
         """The rows of the groups in `keep` (a mask over groups)."""
-        chosen = np.flatnonzero(keep)
-        rows = np.flatnonzero(keep.take(self.group))
+        chosen = nonzero(keep)
+        rows = nonzero(keep.take(self.group))
         size = np.diff(self.first, append=len(self.rows)).take(chosen)
         first = np.cumsum(size) - size
         group = np.repeat(np.arange(len(chosen)), size)
@@ -82,7 +83,7 @@ class Segments(Struct):
         moved = start - self.start.take(rows)
         own, peer = self.own.take(rows), self.peer.take(rows)
         renamed = np.cumsum(keep) - 1
-        ways = np.flatnonzero(keep.take(self.way_group))
+        ways = nonzero(keep.take(self.way_group))
         way_group = renamed.take(self.way_group.take(ways))
         newest = self.newest.take(ways)
         newest += first.take(way_group) - self.start.take(newest)
@@ -132,7 +133,7 @@ def collect(batch: PacketBatch, c: Columns, groups: Groups) -> Segments | None:
         if not len(chosen):
             return None
         size = group_sums(usable, groups.last)
-        some = np.flatnonzero(size)
+        some = nonzero(size)
         size, slots = size.take(some), groups.slot.take(some)
         first = np.cumsum(size) - size
     group = np.repeat(np.arange(len(slots)), size)

@@ -28,6 +28,7 @@ from panotui.model import (
     Bool,
     address_text,
 )
+from panotui.model.arrays import among
 from panotui.model.flow_rows import AnyRows, FlowRow
 from panotui.policy.judging.decision import (
     BETWEEN_PORTS,
@@ -481,7 +482,7 @@ class _Columns:
         state = np.ascontiguousarray(rows["state"])
         age = now_ns - self.first_ns
         tcp = self.protocol == TCP
-        unanswered = np.isin(state, _STATE_UNANSWERED)
+        unanswered = among(state, _STATE_UNANSWERED)
         self.settled = (age >= judge.settle_ns) | (rows["end"] != 0) | final
         self.settled |= tcp & ((state == _STATE_REFUSED) | (state == 5))
         self.settled |= tcp & unanswered & (age >= judge.unanswered_ns)
@@ -512,7 +513,7 @@ class _Columns:
         if not ports:
             return
         table = np.fromiter(ports, np.uint16, len(ports))
-        maybe = (self.protocol == UDP) & (np.isin(self.sport, table) | np.isin(self.dport, table))
+        maybe = (self.protocol == UDP) & (among(self.sport, table) | among(self.dport, table))
         codes: dict[MediaSession, int] = {}
         for index in np.flatnonzero(maybe).tolist():
             client, server = self._addresses(index)
