@@ -134,6 +134,8 @@ def udp_is_blocked_for_good(wire: Wire) -> Truth:
 
 @scene
 def udp_is_blocked_and_a_recorder_reads_over_tcp(wire: Wire) -> Truth:
+    # without any packet that is no TCP, a capture filter might have left the media out
+    wire.add(0.1, arp_packet(1, CAMERA_MAC, CAMERA, APPLIANCE))
     reader = Reader(wire).start(0.2, SDP)
     Reader(wire, 51_000, **RECORDER).start(0.4, SDP, channel=0).film(1.0, 14, channel=0)
     reader.in_session(10, "GET_PARAMETER")
