@@ -92,7 +92,8 @@ def _meanwhile(lost: int, caught: bool) -> tuple[str, ...]:
         return ("the packets held back came all at once afterwards: the stream caught up",)
     if not lost:
         return ()
-    return (f"the camera kept sending: {counted(lost, 'packet')} of that time were lost on the way",)
+    said = f"{counted(lost, 'packet')} of that time were lost on the way"
+    return (f"the camera kept sending: {said}",)
 
 
 def said_goodbye(stream: StreamState, session: Session | None) -> bool:
