@@ -78,7 +78,7 @@ def _ports(text: _Text, snapshot: Snapshot) -> None:
     levels |= {"warning": "warn", "error": "bad"}
     for port in snapshot.ports:
         address = ", ".join(port.addresses[:2])
-        but = f", but {port.trouble}" if port.standing != port.state else ""
+        but = f", but {port.trouble_text}" if port.standing != port.state else ""
         text.row(
             levels.get(port.standing, "none"),
             f"{port.name} {port.role or ''} {port.state}{but}  {address}  in {port.packets_in:,}"
@@ -105,7 +105,7 @@ def _cameras(text: _Text, snapshot: Snapshot) -> None:
         by_camera.setdefault(stream.camera, []).append(stream)
     for camera in snapshot.cameras[:_LISTED]:
         level = _CAMERA_LEVELS.get(camera.standing, "bad")
-        but = f", but {camera.trouble}" if camera.standing != camera.state else ""
+        but = f", but {camera.trouble_text}" if camera.standing != camera.state else ""
         text.row(level, f"{camera.name} {camera.address}  {camera.state_text or camera.state}{but}")
         for stream in by_camera.get(camera.name, ())[:6]:
             text.lines.append(f"     {_stream(stream)}")
@@ -119,7 +119,7 @@ def _stream(stream: StreamRecord) -> str:
     fps = f" {stream.fps:.1f} fps" if stream.fps is not None else ""
     lost = 100 * stream.lost / stream.expected if stream.expected else 0.0
     jitter = f" jitter {stream.jitter_mean_ms:.1f} ms" if stream.jitter_mean_ms is not None else ""
-    but = f", but {stream.trouble}" if stream.standing != stream.state else ""
+    but = f", but {stream.trouble_text}" if stream.standing != stream.state else ""
     held = len(stream.freezes)
     frozen = f" {held} freeze{'s' if held > 1 else ''}" if held else ""
     return (

@@ -11,6 +11,7 @@ from panotui.diagnosis.connections import SessionRule
 from panotui.diagnosis.dhcp import DhcpRule
 from panotui.diagnosis.dns import DnsRule
 from panotui.diagnosis.facts import Rule
+from panotui.diagnosis.forged import ForgedNamesRule
 from panotui.diagnosis.gateway import GatewayRule
 from panotui.diagnosis.link import LinkRule
 from panotui.diagnosis.mirror import MirrorRule
@@ -44,6 +45,7 @@ RULES: tuple[type[Rule], ...] = (
     OwnAddressRule,
     AsymmetryRule,
     DnsRule,
+    ForgedNamesRule,
     TimeRule,
     CameraClockRule,
     ReachRule,

@@ -31,6 +31,8 @@ class FindingSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     seen: str
     text: str
     action: str
+    brief: str = ""
+    word: str = ""
     needs: tuple[Need, ...] = ()
     tried: bool = False
     cloud: bool = False
@@ -79,9 +81,24 @@ def catalogue() -> Catalogue:
 @lru_cache(maxsize=1)
 def alerts() -> dict[int, tuple[str, str]]:
     """The meaning of a TLS alert code and its remedy: (meaning, advice)."""
+    return {code: (table["meaning"], table["advice"]) for code, table in _alert_tables().items()}
+
+
+@lru_cache(maxsize=1)
+def _alert_tables() -> dict[int, dict[str, str]]:
     text = Path(__file__).with_name("tls_alerts.toml").read_text("utf-8")
-    tables = tomllib.loads(text)
-    return {int(code): (table["meaning"], table["advice"]) for code, table in tables.items()}
+    return {int(code): table for code, table in tomllib.loads(text).items()}
+
+
+def says_no_more(code: int) -> bool:
+    """A server that sends this alert says that it fails, and nothing of the cause."""
+    return code not in _alert_tables() or "fails" in _alert_tables()[code]
+
+
+def alert_named(code: int) -> str:
+    """`internal error (80)`, `an unknown alert (199)`."""
+    table = _alert_tables().get(code, {})
+    return f"{table.get('fails') or table.get('meaning') or 'an unknown alert'} ({code})"
 
 
 def names_in(template: str) -> set[str]:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from panotui.diagnosis.facts import LIMITS as COMMON_LIMITS
 from panotui.diagnosis.facts import Facts, Observation, Rule, clock_text
-from panotui.diagnosis.failing import Failing, allowed, alone, how_cut
+from panotui.diagnosis.failing import Failing, allowed, alone, fault_of, how_cut
 from panotui.diagnosis.fate import Fate, Trial, shared
 from panotui.diagnosis.outages import LIMITS as FATES
 from panotui.diagnosis.outages import (
@@ -120,7 +120,8 @@ class ReachRule(Rule):
             attempt = target.failing
             if attempt is None or not _relevant(target, facts):
                 continue
-            once = attempt.how in _TURNED_AWAY and len(target.failures) == 1
+            soon = attempt.how in _TURNED_AWAY or fault_of(attempt) is not None
+            once = soon and len(target.failures) == 1
             if once and facts.now_ns - attempt.last_ns < LIMITS.again_ns and not facts.final:
                 self.due(attempt.last_ns + LIMITS.again_ns)
                 continue

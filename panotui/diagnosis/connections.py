@@ -6,13 +6,14 @@ import struct
 from collections import OrderedDict, deque
 
 import numpy as np
-from msgspec import Struct, field
+from msgspec import Struct
 
 from panotui.diagnosis.cameras.words import anchor_of
 from panotui.diagnosis.cloud import IDLE, TABLE_MAX
 from panotui.diagnosis.cloud import LIMITS as CLOUD_LIMITS
-from panotui.diagnosis.cuts import Cuts, ended_by
+from panotui.diagnosis.cuts import Cuts
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.mqtt import Opened, flapping
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import (
     I64,
@@ -21,7 +22,6 @@ from panotui.model import (
     AnyMessage,
     EvidenceRecord,
     MqttMessage,
-    Severity,
     TlsClientHello,
     TlsFinished,
     address_text,
@@ -33,18 +33,6 @@ from panotui.state.ladder import SYN
 _MQTT_PORTS = (8883,)
 _MQTT_ALPN = ("mqtt", "x-amzn-mqtt-ca")
 LIMITS = thresholds().connections
-
-
-class _Opened(Struct):
-    """MQTT connections of one client to one host."""
-
-    client: str
-    host: str
-    times: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=32))
-    ids: set[str] = field(default_factory=set)  # MQTT client identifiers, where in clear text
-    going: OrderedDict[int, int] = field(default_factory=OrderedDict)  # flow -> opening time
-    ends: deque[tuple[int, str, int]] = field(default_factory=lambda: deque(maxlen=32))
-    # ... when, by whom, how long after its opening
 
 
 class _Woken(Struct):
@@ -64,7 +52,7 @@ class SessionRule(Rule):
     wakes = frozenset(("flows", "site"))
 
     def __init__(self) -> None:
-        self._mqtt: OrderedDict[tuple[str, str], _Opened] = OrderedDict()
+        self._mqtt: OrderedDict[tuple[str, str], Opened] = OrderedDict()
         self._opening: OrderedDict[int, tuple[str, str]] = OrderedDict()  # flow -> client, host
         self._silences: OrderedDict[tuple[str, int], deque[tuple[int, float, EvidenceRecord]]] = (
             OrderedDict()
@@ -88,9 +76,7 @@ class SessionRule(Rule):
             opening = self._opening.pop(key, None) if self._opening else None
             if opening is not None:
                 entry = self._opened(*opening, message)
-                entry.going[key] = message.time_ns
-                while len(entry.going) > 32:
-                    entry.going.popitem(last=False)
+                entry.begins(key, message.time_ns)
             return
         slot = facts.flows.slot(key)
         if slot < 0:
@@ -109,9 +95,9 @@ class SessionRule(Rule):
             if message.client_id and len(entry.ids) < 16:
                 entry.ids.add(message.client_id)
 
-    def _opened(self, client: str, host: str, message: AnyMessage) -> _Opened:
+    def _opened(self, client: str, host: str, message: AnyMessage) -> Opened:
         key = (client, host)
-        entry = self._mqtt.setdefault(key, _Opened(client, host))
+        entry = self._mqtt.setdefault(key, Opened(client, host))
         self._mqtt.move_to_end(key)
         while len(self._mqtt) > 64:
             self._mqtt.popitem(last=False)
@@ -122,62 +108,18 @@ class SessionRule(Rule):
         out: list[Observation] = []
         now = facts.now_ns
         for entry in self._mqtt.values():
-            _note_ends(entry, facts)
+            entry.note_ends(facts)
+        for entry in self._mqtt.values():
             times = [t for t in entry.times if now - t[0] <= LIMITS.flap_ns]
             if len(times) >= LIMITS.openings:
                 self.due(times[0][0] + LIMITS.flap_ns + SECOND)
-                seen = self._flapping(entry, times, facts)
+                seen = flapping(entry, times, self._mqtt.values(), facts)
                 if seen is not None:
                     out.append(seen)
         out.extend(self._idle(facts))
         out.extend(self._cuts.told(facts))
         self.due_later(self._cuts.due_ns(now), facts)
         return out
-
-    def _flapping(
-        self, entry: _Opened, times: list[tuple[int, int]], facts: Facts
-    ) -> Observation | None:
-        host, client = entry.host, entry.client
-        target = next((e for e in facts.endpoints.endpoints.values() if e.host == host), None)
-        if target is not None and len(target.attempts.open_flows) >= len(times):
-            return None  # several applications, each with a connection that stays
-        gaps = np.diff([t[0] for t in times])
-        regular = len(gaps) >= LIMITS.regular_gaps and float(
-            gaps.std()
-        ) < LIMITS.regular_share * float(gaps.mean())
-        detail = ""
-        if regular:
-            seconds = float(gaps.mean()) / SECOND
-            detail = f", every {seconds:.0f} s: another device may use the same client id"
-        also = next(
-            (o for o in self._mqtt.values() if o.client != client and o.ids & entry.ids), None
-        )
-        if also is not None:
-            detail = f": {also.client} connects with the same client id ({min(entry.ids)})"
-        ours = facts.is_appliance(client)
-        text, action = (None, None) if detail else _ended_by_server(entry, times, facts)
-        severity: Severity | None = "error" if text else None
-        if also is None and text is None:
-            text, action = _ended_by_client(entry, times, facts)
-        return Observation(
-            "mqtt-flapping",
-            host,
-            {
-                "host": host,
-                "count": str(len(times)),
-                "detail": detail,
-                "client": client,
-                "port": facts.port_of(client) or "",
-            },
-            tuple(evidence(t, p, "MQTT connection opened") for t, p in times[-8:]),
-            times[0][0],
-            times[-1][0],
-            key=f"{host} {client}",
-            # for other hosts it is reported with their name, and without an action
-            severity=severity if ours else "info",
-            text=text,
-            action=action if ours else "",
-        )
 
     def _idle(self, facts: Facts) -> list[Observation]:
         """Equal silences before each end of a connection to one server."""
@@ -370,57 +312,6 @@ def _path_failed(facts: Facts, client: str, server: str, since_ns: int, until_ns
     if len(failed) < 2:
         return False
     return not any(min(times) <= at <= max(times) for at in worked)
-
-
-def _note_ends(entry: _Opened, facts: Facts) -> None:
-    """The ends of MQTT connections, while their rows exist."""
-    for key, opened_ns in list(entry.going.items()):
-        slot = facts.flows.slot(key)
-        if slot < 0:
-            del entry.going[key]
-            continue
-        row = facts.flows.rows[slot]
-        by = ended_by(row)
-        if by:
-            del entry.going[key]
-            entry.ends.append((row.last_ns, by, row.last_ns - opened_ns))
-
-
-def _ended_by_server(
-    entry: _Opened, opened: list[tuple[int, int]], facts: Facts
-) -> tuple[str | None, str | None]:
-    """The sentence and the action if the server itself ends each connection at once."""
-    lately = [e for e in entry.ends if e[0] >= opened[0][0]]
-    soon = [e for e in lately if e[1] == "server" and e[2] <= LIMITS.at_once_ns]
-    if len(soon) < LIMITS.soon_ends or len(soon) < LIMITS.soon_share * len(lately):
-        return None, None
-    longest = max(e[2] for e in soon) / SECOND
-    who = facts.port_of(entry.client) or entry.client
-    return (
-        f"{entry.host} accepts each MQTT connection of {who} and closes it within"
-        f" {max(longest, 0.1):.1f} s, {len(soon)} times in 10 min",
-        "Check the thing of this appliance in AWS IoT: its certificate must be active, its policy"
-        " must allow this client id, and no other device may use that id",
-    )
-
-
-def _ended_by_client(
-    entry: _Opened, opened: list[tuple[int, int]], facts: Facts
-) -> tuple[str | None, str | None]:
-    """The sentence and the action where the client itself ends each connection: nobody takes its
-    place then, for that is done by the server."""
-    lately = [e for e in entry.ends if e[0] >= opened[0][0]]
-    own = sorted(e[2] for e in lately if e[1] == "client")
-    if len(own) < LIMITS.cuts or len(own) < LIMITS.own_share * len(lately):
-        return None, None
-    who = facts.port_of(entry.client) or entry.client
-    usual = own[len(own) // 2] / SECOND
-    return (
-        f"{who} keeps opening its MQTT connection to {entry.host} and ends it itself after"
-        f" {usual:.0f} s, {len(own)} times in 10 min: most likely it gets no answer inside TLS",
-        f"Ask the owner of the firewall what happens to MQTT from {entry.client} after the TLS"
-        " handshake (application control, inspection)",
-    )
 
 
 def _ends_of(row: FlowRow) -> bytes:

@@ -43,6 +43,7 @@ _WEAKER: dict[Confidence, Confidence] = {
 _SIGHT = frozenset(("visibility", "loss"))  # grading of each observation
 # messages that may bring a first camera
 _NEWS = frozenset(("flows", "streams", "links", "ports", "site", "endpoints", "violations"))
+_WAYS = ("port", "cloud", "names", "time")  # tags of what a port leads to
 _SEVERITY = {"error": 0, "warning": 1, "info": 2}
 
 
@@ -275,7 +276,7 @@ class Diagnosis:
             confidence=confidence,
             subject=seen.subject,
             text=seen.text or filled(spec.text, seen.values),
-            action=filled(spec.action, seen.values) if seen.action is None else seen.action,
+            action=_action(seen, spec),
             evidence=seen.evidence or (old.evidence if old else ()),
             first_time_ns=_first_ns(old, seen.first_ns or facts.now_ns, facts.now_ns),
             last_time_ns=seen.last_ns or facts.now_ns,
@@ -374,19 +375,23 @@ class Diagnosis:
                 life.announced = True
                 self._changes.append(("finding", record))
 
-    def cut_off(self) -> dict[str, tuple[int, str]]:
-        """The ways by which nothing in the cloud is reached now: the port, or the address where no
-        port is known -> (since when, the finding that says so)."""
-        cut: dict[str, tuple[int, str]] = {}
+    def cut_off(self) -> dict[tuple[str, str], FindingRecord]:
+        """What is not reached now, and by which way: (`port`, `cloud`, `names` or `time`; the port,
+        or the address where no port is known) -> the finding that says so.
+        """
+        cut: dict[tuple[str, str], FindingRecord] = {}
         for life in self._open():
             record = life.record
             if record.severity != "error" or record.hidden_by is not None:
                 continue
             for tag in life.blocks:
                 kind, _, way = tag.partition(":")
-                if kind in ("cloud", "port") and way:
-                    since = record.first_time_ns
-                    cut[way] = min(cut.get(way, (since, record.id)), (since, record.id))
+                if kind not in _WAYS or not way:
+                    continue
+                for what in _WAYS if kind == "port" else (kind,):
+                    first = cut.setdefault((what, way), record)
+                    if record.first_time_ns < first.first_time_ns:
+                        cut[what, way] = record
         return cut
 
     def drain_changes(self) -> list[tuple[str, FindingRecord]]:
@@ -417,6 +422,16 @@ class Diagnosis:
                 ),
             )
         )
+
+
+def _action(seen: Observation, spec: FindingSpec) -> str:
+    """What to do. A problem that does no harm here (it is another host's, or something else stands
+    in) asks nothing of anybody, unless its rule says what.
+    """
+    if seen.action is not None:
+        return seen.action
+    harmless = seen.severity == "info" != spec.severity
+    return "" if harmless else filled(spec.action, seen.values)
 
 
 def _has_passed(life: _Life) -> bool:

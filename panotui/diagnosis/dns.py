@@ -87,12 +87,12 @@ class DnsRule(Rule):
                 continue
             if lookup.useless:
                 for row in lookup.useless.values():
-                    self.due_later(row.first_ns + LIMITS.settle_ns, facts)
+                    self.due_later(row.first_ns + _settles_ns(lookup, row), facts)
                 _add_useless(lookup, bad, facts)
             if not _needed(lookup.name, facts) and _AWS not in lookup.name:
                 continue
             for given in lookup.given.values():
-                self.due_later(given.first_ns + LIMITS.settle_ns, facts)
+                self.due_later(given.first_ns + _settles_ns(lookup, given), facts)
                 _add_hole(lookup, given, blocked, bad, facts)
         out.extend(told(one, facts) for one in of_all_servers(bad.values()))
         out.extend(_guide(facts))
@@ -222,11 +222,19 @@ def _other_resolver(server: str, who: str, facts: Facts) -> str | None:
     )
 
 
-def _settled(since_ns: int, facts: Facts) -> bool:
-    """Another type, another server or a connection had enough time; after the end of the input
-    nothing more comes.
+def _stands(lookup: Lookup, row: Useless | Given, facts: Facts) -> bool:
+    """It is recent, and another type, another server or a connection had enough time; after the
+    end of the input nothing more comes.
     """
-    return facts.final or facts.now_ns - since_ns >= LIMITS.settle_ns
+    if facts.now_ns - row.last_ns > LIMITS.recent_ns:
+        return False
+    return facts.final or facts.now_ns - row.first_ns >= _settles_ns(lookup, row)
+
+
+def _settles_ns(lookup: Lookup, row: Useless | Given) -> int:
+    """A single odd answer beside right ones waits for the next question."""
+    before = 0 < lookup.first_given_ns < row.first_ns
+    return LIMITS.once_ns if row.count == 1 and before else LIMITS.settle_ns
 
 
 def _counts(client: str, facts: Facts) -> bool:
@@ -308,7 +316,7 @@ def _no_aaaa(resolver: Resolver, who: str, lost: list[Lost], values: dict[str, s
 def _add_useless(lookup: Lookup, bad: OrderedDict[tuple[str, str, str], Bad], facts: Facts) -> None:
     needed = _needed(lookup.name, facts)
     for row in lookup.useless.values():
-        if facts.now_ns - row.last_ns > LIMITS.recent_ns or not _settled(row.first_ns, facts):
+        if not _stands(lookup, row, facts):
             continue
         everything = row.kind == "refused" and _refuses_all(row, lookup.client, facts)
         if not (needed or everything) or _beside_the_point(row, lookup):
@@ -397,7 +405,7 @@ def _add_hole(
 ) -> None:
     """An answer that leads a needed name to an impossible address."""
     # a connection to the address, or another server, may still show that it is right
-    if facts.now_ns - given.last_ns > LIMITS.recent_ns or not _settled(given.first_ns, facts):
+    if not _stands(lookup, given, facts):
         return
     taken = _taken_by_search_domain(lookup, facts)
     if taken is None:

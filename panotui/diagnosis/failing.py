@@ -9,13 +9,14 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
+from panotui.diagnosis.catalogue import alert_named, says_no_more
 from panotui.diagnosis.facts import Facts, Observation, clock_text, evidence
 from panotui.diagnosis.fate import Trial
 from panotui.model import SECOND
 from panotui.model.quantities import counted, times
 from panotui.site.facts import Who
 from panotui.state.connects import Attempts, icmp_meaning
-from panotui.state.ladder import HELLO, STEPS, SYN, Attempt, syns
+from panotui.state.ladder import HANDSHAKE, HELLO, STEPS, SYN, Attempt, syns
 
 _NO_ROUTE = {4: frozenset((0, 1, 6, 7)), 6: frozenset((0, 3))}  # ICMP: no route
 
@@ -135,6 +136,8 @@ def alone(target: Attempts, attempt: Attempt, host: str, facts: Facts) -> Observ
     if attempt.how == "http":
         return _observe("captive-portal", target, attempt, host, facts, detail=lines,
                         values=_portal_values(attempt, host))  # fmt: skip
+    if attempt.small_only and attempt.passed >= HANDSHAKE:
+        return _narrow(target, attempt, host, lines, facts)
     if attempt.small_only:
         way = "to" if attempt.passed <= HELLO else "from"
         return _observe(
@@ -146,6 +149,20 @@ def alone(target: Attempts, attempt: Attempt, host: str, facts: Facts) -> Observ
             values={"detail": how_cut(attempt)},
         )  # fmt: skip
     return _failing_at(target, attempt, host, lines, facts)
+
+
+def _narrow(
+    target: Attempts, attempt: Attempt, host: str, lines: tuple[str, ...], facts: Facts
+) -> Observation:
+    """The handshake passes, and then full-size segments are lost, without a word by ICMP."""
+    way = "to" if attempt.narrow_to else "from"
+    return _observe(
+        "tls-stalled", target, attempt, host, facts, detail=lines,
+        confidence="likely" if len(target.failures) > 1 else "possible",
+        text=f"Connections to {host} stall after the TLS handshake: large packets {way} it are lost"
+        f" on the way, small ones get through ({counted(len(target.failures), 'attempt')}), and no"
+        " router says so by ICMP",
+    )  # fmt: skip
 
 
 def _failing_at(
@@ -167,6 +184,10 @@ def _failing_at(
     more = (
         {"action": after_the_handshake(host, target.client)} if attempt.how == "unanswered" else {}
     )
+    fault = fault_of(attempt)
+    if fault is not None:
+        reason = f"; {host} itself says {alert_named(fault)}"
+        more = {"action": own_fault(host)}
     if not allowed(host, target, facts):
         more.clear()
     if attempt.doubted:
@@ -186,6 +207,24 @@ def _failing_at(
         },
         confidence="likely" if count > 1 and not attempt.doubted else "possible",
     )  # fmt: skip
+
+
+def fault_of(attempt: Attempt) -> int | None:
+    """The alert of a server that fails and does not say of what."""
+    alert = attempt.alert
+    if attempt.how != "alert" or alert is None or alert.from_client or not alert.code:
+        return None
+    return alert.code if says_no_more(alert.code) else None
+
+
+def own_fault(host: str) -> str:
+    """The action where the server itself fails; no host: several of AWS."""
+    why = "answers and fails by itself, so nothing at the site mends it"
+    if not host:
+        return f"Look at AWS's health page for the region: each endpoint {why}"
+    if host.endswith(".amazonaws.com"):
+        return f"Look at AWS's health page for the service of {host}: it {why}"
+    return f"Ask the owner of {host} why it refuses each TLS connection: it {why}"
 
 
 def after_the_handshake(host: str, client: str) -> str:

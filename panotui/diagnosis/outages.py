@@ -12,15 +12,22 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
+from panotui.diagnosis.catalogue import alert_named
 from panotui.diagnosis.facts import Facts, Observation, clock_text, evidence
-from panotui.diagnosis.failing import Failing, after_the_handshake, how_cut
+from panotui.diagnosis.failing import (
+    Failing,
+    after_the_handshake,
+    fault_of,
+    how_cut,
+    own_fault,
+)
 from panotui.diagnosis.fate import Element, Fate, Trial, shared
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, EvidenceRecord
 from panotui.model.quantities import listed, milliseconds
 from panotui.site.facts import Who
 from panotui.state.connects import Attempts, icmp_meaning
-from panotui.state.ladder import HELLO, STEPS
+from panotui.state.ladder import HANDSHAKE, HELLO, STEPS, Attempt
 
 LIMITS = thresholds().outages
 
@@ -235,12 +242,20 @@ def _manner(one: Failing) -> tuple[str, ...] | None:
         message = one.target.icmp
         return kind, message.src, icmp_meaning(message), str(one.target.port)
     if kind == "tls-stalled":
-        return kind, "to" if attempt.passed <= HELLO else "from"
+        return kind, _stalled(attempt)
     # the text of an alert or a certificate identifies it
     told = attempt.certificate is not None or (attempt.alert is not None and attempt.alert.code)
-    if kind == "endpoint-failing" and not told:
-        return kind, str(attempt.passed), attempt.how
+    fault = fault_of(attempt)
+    if kind == "endpoint-failing" and (fault is not None or not told):
+        return kind, str(attempt.passed), attempt.how, str(fault or "")
     return None
+
+
+def _stalled(attempt: Attempt) -> str:
+    """Which way large packets are lost, `to` or `from`, and whether `after` the handshake."""
+    if attempt.passed >= HANDSHAKE:
+        return f"after {'to' if attempt.narrow_to else 'from'}"
+    return "to" if attempt.passed <= HELLO else "from"
 
 
 def _as_one(found: list[Failing], names: list[str], facts: Facts) -> Observation | None:
@@ -271,16 +286,27 @@ def _as_one(found: list[Failing], names: list[str], facts: Facts) -> Observation
             severity=None if allowed else one.seen.severity,
         )  # fmt: skip
     if kind == "tls-stalled":
-        side = "to" if one.attempt.passed <= HELLO else "from"
+        stalled = _stalled(one.attempt)
+        when, _, side = stalled.rpartition(" ")
+        later = " after the TLS handshake" if when else ""
+        icmp = ", and no router says so by ICMP" if when else ""
         return Observation(
-            kind, way, text=f"Connections of {way} to {len(names)} hosts stall: large packets"
-            f" {side} them are lost on the way, small ones get through ({hosts})", key=side,
+            kind, way, text=f"Connections of {way} to {len(names)} hosts stall{later}: large"
+            f" packets {side} them are lost on the way, small ones get through ({hosts}){icmp}",
+            key=stalled,
         )  # fmt: skip
     mine = (t for t in facts.connects.ours() if t.tls_version and _way(t, facts) == way)
     done = max((t.success_ns for t in mine), default=0)
     if done >= since:
         return None
     step = STEPS[one.attempt.failing_step]
+    fault = fault_of(one.attempt)
+    if fault is not None:
+        return Observation(
+            kind, way, text=f"{len(names)} endpoints fail by themselves since {said}: each answers"
+            f" the ClientHello with the TLS alert {alert_named(fault)} ({hosts})",
+            action=own_fault(""), key=f"alert {fault}",
+        )  # fmt: skip
     if all(f.attempt.distrusts for f in found):
         return Observation(
             "tls-intercepted", way, confidence="likely",

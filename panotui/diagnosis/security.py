@@ -31,7 +31,7 @@ from panotui.model import (
     address_text,
 )
 from panotui.model.flow_rows import FlowColumns
-from panotui.model.quantities import counted, size, times
+from panotui.model.quantities import counted, listed, size, times
 from panotui.site.facts import Who, inside
 from panotui.state.connects import recent
 from panotui.state.flows.book import VIOLATION, flow_text_id
@@ -325,18 +325,26 @@ class ScanRule(Rule):
                 self._found.popitem(last=False)
 
 
-class _Clear(Struct):
-    what: str
+class _Said(Struct):
+    """One kind of clear text, as `HTTP password (Basic)`."""
+
     advice: str
     credentials: bool
     first_ns: int
-    last_ns: int
     packet: int
-    flow: str | None
+    count: int = 0
+
+
+class _Clear(Struct):
+    """What one client says in the clear to one service."""
+
     src: str
     dst: str
     dport: int
-    count: int = 1
+    flow: str | None
+    first_ns: int
+    last_ns: int = 0
+    said: dict[str, _Said] = field(default_factory=dict)  # by kind, a few per protocol
 
 
 class CleartextRule(Rule):
@@ -346,7 +354,7 @@ class CleartextRule(Rule):
     wakes = frozenset()
 
     def __init__(self) -> None:
-        self._seen: OrderedDict[tuple[str, str, str], _Clear] = OrderedDict()
+        self._seen: OrderedDict[tuple[str, str, int], _Clear] = OrderedDict()
 
     def observe(self, message: AnyMessage, facts: Facts) -> None:
         if isinstance(message, RtspMessage):
@@ -393,18 +401,17 @@ class CleartextRule(Rule):
         src, dst, dport = ends
         if not self._matters(src, dst, facts):
             return
-        key = (what, src, dst)
-        entry = self._seen.get(key)
+        entry = self._seen.get(ends)
         if entry is None:
-            self._seen[key] = _Clear(
-                what, advice, credentials, message.time_ns, message.time_ns, message.packet,
-                facts.flow_id(message), src, dst, dport,
-            )  # fmt: skip
+            flow = facts.flow_id(message)
+            entry = self._seen[ends] = _Clear(src, dst, dport, flow, message.time_ns)
             while len(self._seen) > TABLE_MAX:
                 self._seen.popitem(last=False)
-        else:
-            entry.last_ns = message.time_ns
-            entry.count += 1
+        entry.last_ns = message.time_ns
+        said = entry.said.setdefault(
+            what, _Said(advice, credentials, message.time_ns, message.packet)
+        )
+        said.count += 1
 
     @staticmethod
     def _matters(src: str, dst: str, facts: Facts) -> bool:
@@ -416,26 +423,28 @@ class CleartextRule(Rule):
         told = [c for c in self._seen.values() if recent(c.last_ns, facts.now_ns, LIMITS.clear_s)]
         for clear in told:
             self.due(clear.last_ns + LIMITS.clear_s * SECOND + 1)
-        return [
-            Observation(
-                "cleartext",
-                f"{c.src} > {c.dst}:{c.dport} {c.what}",
-                {
-                    "what": c.what,
-                    "src": c.src,
-                    "dst": c.dst,
-                    "dport": str(c.dport),
-                    "advice": c.advice,
-                },
-                (evidence(c.first_ns, c.packet, c.what),),
-                c.first_ns,
-                c.last_ns,
-                severity="warning" if c.credentials else "info",
-                flow=c.flow,
-                detail=(times(c.count),),
-            )
-            for c in told
-        ]
+        return [_in_the_clear(clear) for clear in told]
+
+
+def _in_the_clear(clear: _Clear) -> Observation:
+    """One door is one finding, whatever passes it; the worst names the remedy."""
+    worst_first = sorted(clear.said.items(), key=lambda item: not item[1].credentials)
+    worst = worst_first[0][1]
+    first = sorted(clear.said.items(), key=lambda item: item[1].first_ns)
+    return Observation(
+        "cleartext",
+        f"{clear.src} > {clear.dst}:{clear.dport}",
+        {
+            "what": listed([what for what, _ in worst_first]), "src": clear.src, "dst": clear.dst,
+            "dport": str(clear.dport), "advice": worst.advice,
+        },
+        tuple(evidence(said.first_ns, said.packet, what) for what, said in first[:8]),
+        clear.first_ns,
+        clear.last_ns,
+        severity="warning" if worst.credentials else "info",
+        flow=clear.flow,
+        detail=tuple(f"{what}: {times(said.count)}" for what, said in worst_first),
+    )  # fmt: skip
 
 
 class _Domain(Struct):

@@ -266,6 +266,9 @@ class Connections(Table, frozen=True):
     said_ns: Nanoseconds
     cuts: Count
     own_share: Share
+    settled_ns: Nanoseconds
+    leave_bytes: Count
+    pushed_ns: Nanoseconds
     starved_bytes: Count
     anew_ns: Nanoseconds
     at_once_ns: Nanoseconds
@@ -315,6 +318,7 @@ class Dns(Table, frozen=True):
     recent_ns: Nanoseconds
     asked_ns: Nanoseconds
     settle_ns: Nanoseconds
+    once_ns: Nanoseconds
     rescues: Count
 
 
@@ -322,6 +326,13 @@ class Common(Table, frozen=True):
     """Of `diagnosis.facts`."""
 
     stale_s: Seconds
+
+
+class Forged(Table, frozen=True):
+    """Of `diagnosis.forged`."""
+
+    within_ns: Nanoseconds
+    alone: Count
 
 
 class Gateway(Table, frozen=True):
@@ -457,6 +468,7 @@ class Thresholds(Table, frozen=True):
     causes: Causes
     dns: Dns
     common: Common
+    forged: Forged
     gateway: Gateway
     link: Link
     mirror: Mirror

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field
 
-from panotui.diagnosis.catalogue import alerts
+from panotui.diagnosis.catalogue import alerts, says_no_more
 from panotui.diagnosis.cloud import AMAZON, TABLE_MAX
 from panotui.diagnosis.facts import Facts, Observation, Rule, day_text, evidence
 from panotui.model import (
@@ -43,7 +43,7 @@ class _Handshake(Struct):
 
     hello: TlsClientHello
     client: str
-    port: int
+    server: str
     mqtt: bool
     requested: bool = False
     stripped: bool = False
@@ -120,17 +120,15 @@ class TlsRule(Rule):
             return
         key = facts.key_of(message)
         slot = facts.flows.slot(key)
-        client, port = "", 0
+        client = server = ""
         if slot >= 0:
             row = facts.flows.rows[slot]
-            client, port = (
-                address_text(row.version, row.src),
-                row.dport,
-            )
+            client = address_text(row.version, row.src)
+            server = address_text(row.version, row.dst)
             if not facts.is_appliance(client):
                 return
         mqtt = any(a in _MQTT for a in message.alpn)
-        self._open[key] = _Handshake(message, client, port, mqtt)
+        self._open[key] = _Handshake(message, client, server, mqtt)
         while len(self._open) > TABLE_MAX:
             self._open.popitem(last=False)
 
@@ -183,7 +181,9 @@ class TlsRule(Rule):
             return
         if message.code == 0:
             return
-        unknown = (f"alert {message.code}", "Look at the server")
+        if not message.from_client and says_no_more(message.code):
+            return  # the server fails, and does not say of what: the ladder reports the step
+        unknown = (f"alert {message.code}", "Look at the log of the appliance")
         meaning, advice = alerts().get(message.code, unknown)
         text = f"alert {message.code} ({meaning}) from {side}"
         rejected = message.after_client_certificate and message.code in _REJECTS_CLIENT
@@ -224,6 +224,7 @@ class TlsRule(Rule):
         failure.values = {
             "host": host,
             "client": handshake.client,
+            "server": handshake.server,
             "port": facts.port_of(handshake.client) or "",
             **values,
         }
@@ -298,6 +299,7 @@ class TlsRule(Rule):
                 blocks=tuple(f"endpoint:{h}" for h in hosts),
                 relies=tuple(f"endpoint:{h}" for h in hosts),
                 covers=(
+                    *((f"proxy-seen|{newest.values['server']}",) if alike else ()),
                     *(f"{k}|{h}" for h in hosts for k in _FOLLOWS if alike),
                     *((f"tls-alert|{newest.values['port']} {who}",) if text else ()),
                 ),

@@ -137,6 +137,7 @@ class TrafficRule(Rule):
                     newest.time_ns,
                     detail=(f"told {times(total)}",),
                     key=f"{src} {mtu}",
+                    covers=tuple(f"tls-stalled|{name}" for name in names[:8]),
                 )
             )
         return out

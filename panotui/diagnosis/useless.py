@@ -97,6 +97,7 @@ def told(one: Bad, facts: Facts) -> Observation:
         action=_action(one, names),
         detail=(answers, *rescue, *((f"names: {', '.join(names)}",) if several else ())),
         blocks=tuple(f"endpoint:{name}" for name in names[1:]),
+        relies=tuple(f"forged:{name}" for name in names),
         asker=one.client,
         key=f"{one.server} {one.whither}".strip()
         + (" search" if one.kind == "search" else "")

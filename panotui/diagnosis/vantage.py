@@ -77,15 +77,16 @@ class VantageRule(Rule):
                 way = visibility.one_way(macs) or ""
                 yield Observation(
                     "mirror-one-way", name,
-                    {"where": f" of {name}", "flows": str(max(1, visibility.one_way_flows(macs)))},
+                    {"where": f" of {name}", "flows": _flows(visibility.one_way_flows(macs))},
                     _one_sided(visibility.proofs_of(macs)),
                     detail=(f"{missing.get(way, 'one side')} is never seen",),
+                    replaces=("mirror-one-way|mirror",),
                 )  # fmt: skip
         elif facts.one_way:
-            most = max(1, visibility.one_sided())
             yield Observation(
-                "mirror-one-way", "mirror", {"where": "", "flows": str(most)},
+                "mirror-one-way", "mirror", {"where": "", "flows": _flows(visibility.one_sided())},
                 _one_sided(visibility.proofs_of(())),
+                replaces=tuple(f"mirror-one-way|{n}" for n in site.appliance_macs.values()),
             )  # fmt: skip
 
 
@@ -101,6 +102,10 @@ def _unreadable(facts: Facts) -> Iterable[Observation]:
             "capture-unreadable", interface.name, {"interface": interface.name, "kind": link},
             (said,), first_ns=facts.started_ns,
         )  # fmt: skip
+
+
+def _flows(count: int) -> str:
+    return f"{count:,} connections were" if count > 1 else "1 connection was"
 
 
 def _one_sided(proofs: Iterable[tuple[int, int]]) -> tuple[EvidenceRecord, ...]:

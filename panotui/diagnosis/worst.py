@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TypeVar
 
 import msgspec
 
+from panotui.diagnosis.catalogue import catalogue
 from panotui.model import CameraRecord, EndpointRecord, FindingRecord, PortRecord, StreamRecord
+from panotui.site.facts import Who
+from panotui.site.view import SiteView
+from panotui.state.claims import ClaimBook
+from panotui.state.endpoints import Cut
 
 _RANK = {"error": 0, "warning": 1}
 _TOLD_OF = {"dns": "dns-", "ntp": "ntp-"}  # by service: its findings; a host may be both
@@ -56,20 +62,23 @@ def also_with_troubles(
     ports: Iterable[PortRecord],
     endpoints: Iterable[EndpointRecord],
     findings: Iterable[FindingRecord],
+    cut: Mapping[tuple[str, str], FindingRecord] = MappingProxyType({}),
 ) -> tuple[tuple[PortRecord, ...], tuple[EndpointRecord, ...]]:
-    """The ports, each with the worst open finding about it; and the endpoints. A DNS or time server
+    """The ports, each with the worst open finding about it, or with the one by which it leads
+    nowhere (`Diagnosis.cut_off`); and the endpoints. A DNS or time server
     that answers counts as failing while an error about it is open (its answers are useless), and so
     does a host whose connections are established and then cut.
     """
     worst = _worst_of_subjects(findings)
     return (
-        tuple(_told(p, worst.get(p.name)) for p in ports),
+        tuple(_told(p, cut.get(("cloud", p.name)) or worst.get(p.name)) for p in ports),
         tuple(
             msgspec.structs.replace(
                 e,
                 state="failing",
                 failing_step="useful-answer" if e.service in _ANSWERING else "open",
-                detail=f"it {'answers' if e.service in _ANSWERING else 'connects'}, but {found.id}",
+                detail=f"it {'answers' if e.service in _ANSWERING else 'connects'}, but"
+                f" {catalogue()[found.id].brief}",
             )
             if e.state == "reachable"
             and (found := worst.get(e.host))
@@ -81,6 +90,24 @@ def also_with_troubles(
     )
 
 
+def cut_at(
+    cut: Mapping[tuple[str, str], FindingRecord], view: SiteView, claims: ClaimBook, one_way: bool
+) -> Cut:
+    """What is not reached now (`Diagnosis.cut_off`), in words, and what is seen from one side only.
+    `one_way`: that is everything.
+    """
+
+    def place(address: str) -> str:
+        if view.who(address) & Who.INTERNET:
+            return "beyond"
+        gateway = address in view.facts.gateways
+        return "near" if claims.owner(address) is not None and not gateway else "inside"
+
+    why = {key: (one.first_time_ns, catalogue()[one.id].brief) for key, one in cut.items()}
+    ports = view.facts.appliance_addresses
+    return Cut(why, ports, place, frozenset(ports.values()) if one_way else view.one_way_ports)
+
+
 _Told = TypeVar("_Told", PortRecord, CameraRecord, StreamRecord)
 
 
@@ -88,9 +115,12 @@ def _told(record: _Told, found: FindingRecord | None) -> _Told:
     """The record with the worst finding about it."""
     if found is None:
         return record
+    spec = catalogue()[found.id]
     return msgspec.structs.replace(
         record,
         trouble=found.id,
+        trouble_text=spec.brief,
+        trouble_word=spec.word,
         trouble_severity=found.severity,
         trouble_since_ns=found.first_time_ns,
     )

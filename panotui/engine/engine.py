@@ -17,7 +17,7 @@ import numpy as np
 from panotui.diagnosis import all_rules
 from panotui.diagnosis.diagnosis import Diagnosis
 from panotui.diagnosis.facts import Facts
-from panotui.diagnosis.worst import also_with_troubles, with_troubles
+from panotui.diagnosis.worst import also_with_troubles, cut_at, with_troubles
 from panotui.engine.events import Events
 from panotui.engine.passing import NO_FLOWS, Passing, is_empty
 from panotui.engine.settings import EngineSettings
@@ -564,10 +564,11 @@ class Engine:
         streams = self.streams.records(now)
         devices = self._device_records()
         cameras = self.cameras.records(self.facts.camera_streams, facts.appliance_used)
+        cut = self.diagnosis.cut_off()
         endpoints = self.endpoints.records(
             self.site.site.mode != "camera-only", self.resolvers, self.clock, facts.resolvers,
             facts.time_servers, appliance | facts.resolvers if appliance else appliance,
-            self.diagnosis.cut_off(), self.flows,
+            cut_at(cut, self.view, self.claims, self.facts.one_way), self.flows,
         )  # fmt: skip
         clock = self.clock.record(self._is_local, appliance or None)
         if self.facts.one_way:
@@ -575,7 +576,7 @@ class Engine:
         violations = self.known.over_violations(self.verdicts.violations())
         findings = self.known.over_findings(self.diagnosis.records())
         cameras, streams = with_troubles(cameras, streams, findings)
-        ports, endpoints = also_with_troubles(ports, endpoints, findings)
+        ports, endpoints = also_with_troubles(ports, endpoints, findings, cut)
         findings_known, violations_known = open_and_known(findings, violations)
         if not findings_known + violations_known and not all_works(cameras, endpoints):
             self._all_well_since = None  # no finding reports it yet, but not everything is well

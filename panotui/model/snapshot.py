@@ -77,6 +77,8 @@ class PortRecord(Record, frozen=True, kw_only=True):
     history_out_bps: tuple[float | None, ...] = ()
     ladder: tuple[StepRecord, ...] = ()  # lowest first; steps that were not tried are left out
     trouble: str | None = None  # id of the worst open finding about it, information excluded
+    trouble_text: str | None = None  # what it says: "its key frames are rare"
+    trouble_word: str | None = None  # the same for a narrow column
     trouble_severity: Severity | None = None
     trouble_since_ns: int | None = None
 
@@ -251,6 +253,8 @@ class StreamRecord(Record, frozen=True, kw_only=True):
     history_frame_bytes: tuple[int | None, ...] = ()
     history_keyframes: tuple[int | None, ...] = ()
     trouble: str | None = None  # id of the worst open finding about it, information excluded
+    trouble_text: str | None = None  # what it says: "its key frames are rare"
+    trouble_word: str | None = None  # the same for a narrow column
     trouble_severity: Severity | None = None
     trouble_since_ns: int | None = None
 
@@ -295,6 +299,8 @@ class CameraRecord(Record, frozen=True, kw_only=True):
     fps_expected: float | None = None
     dialogue: tuple[DialogueLine, ...] = ()
     trouble: str | None = None  # id of the worst open finding about it, information excluded
+    trouble_text: str | None = None  # what it says: "its key frames are rare"
+    trouble_word: str | None = None  # the same for a narrow column
     trouble_severity: Severity | None = None
     trouble_since_ns: int | None = None
 

@@ -59,7 +59,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
 
 def _standing(record: CameraRecord) -> str:
     """A state with the glyph of the worst open finding about it."""
-    but = f", but {record.trouble}" if record.standing != record.state else ""
+    but = f", but {record.trouble_text}" if record.standing != record.state else ""
     return f"{GLYPHS[LEVELS.get(record.standing, 'none')]} {record.state}{but}"
 
 

@@ -29,8 +29,8 @@ _PARTS = frozenset({"api", "dkr", "streams", "credentials", "runtime"})  # of se
 # our own words, where a name with the same letters must not be replaced
 _OURS = frozenset({
     "id", "state", "severity", "confidence", "reason", "rule", "verdict", "kind", "transport",
-    "role", "codec", "media", "app", "scope", "trouble", "trouble_severity", "conn_state",
-    "made_by", "evidence_file", "sha256",
+    "role", "codec", "media", "app", "scope", "trouble", "trouble_text", "trouble_word",
+    "trouble_severity", "conn_state", "made_by", "evidence_file", "sha256",
 })  # fmt: skip
 _NAME_LEAST = 2  # shorter names would occur within words
 

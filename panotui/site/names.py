@@ -22,6 +22,7 @@ from msgspec import Struct
 from panotui.model import (
     SECOND,
     AnyMessage,
+    BannerMessage,
     DnsMessage,
     HttpMessage,
     NotTls,
@@ -34,6 +35,7 @@ SOURCES: tuple[str, ...] = ("sni", "http", "dns", "site", "mdns", "range")
 GRACE_NS = 3600 * SECOND  # clients go on using an address after its TTL
 NAMES_AN_ADDRESS = 8
 CHAIN_MAX = 16
+TUNNEL = 65_536  # a proxy's far end of unknown port: no port has this number
 
 
 class HostName(Struct, frozen=True):
@@ -53,12 +55,18 @@ class _FlowNames(Struct):
     names: tuple[HostName, ...] = ()
     hello: bool = False  # the ClientHello was seen, with or without a name
     not_tls: bool = False  # its first bytes are not TLS
+    tunnel: int = 0  # port of the far end, if the server is a proxy on the way there; see `TUNNEL`
+
+
+FlowEvidence = tuple[tuple[HostName, ...], bool, bool, int]
 
 
 class NameBook:
     """Learns names from messages; returns the names of a flow or an address."""
 
-    hears: ClassVar[frozenset[type]] = frozenset((DnsMessage, TlsClientHello, HttpMessage, NotTls))
+    hears: ClassVar[frozenset[type]] = frozenset(
+        (DnsMessage, TlsClientHello, HttpMessage, NotTls, BannerMessage)
+    )
 
     def __init__(
         self,
@@ -93,8 +101,16 @@ class NameBook:
             self._observe_dns(message)
         elif isinstance(message, TlsClientHello):
             self._observe_hello(message, meter)
-        elif isinstance(message, HttpMessage) and message.from_client and message.host:
-            self._add_flow_name(meter, message.flow, _http_host(message.host), "http")
+        elif isinstance(message, HttpMessage) and message.from_client:
+            host = message.host
+            if message.method == "CONNECT":
+                host = message.path or host or ""
+                self._tunnels(meter, message.flow, _port_of(host))
+            if host:
+                self._add_flow_name(meter, message.flow, _http_host(host), "http")
+        elif isinstance(message, BannerMessage):
+            if message.app == "socks":
+                self._tunnels(meter, message.flow, TUNNEL)
         elif isinstance(message, NotTls) and message.flow >= 0:
             entry = self._flow(meter, message.flow)
             if not entry.not_tls:
@@ -138,6 +154,12 @@ class NameBook:
             self._flow_changed(meter, message.flow)
         if message.sni:
             self._add_flow_name(meter, message.flow, message.sni, "sni", ech=message.ech_outer)
+
+    def _tunnels(self, meter: int, flow: int, port: int) -> None:
+        """The server of a flow is a proxy: names lead to its far end."""
+        if flow >= 0 and self._flow(meter, flow).tunnel != port:
+            self._flow(meter, flow).tunnel = port
+            self._flow_changed(meter, flow)
 
     def _flow(self, meter: int, flow: int) -> _FlowNames:
         key = (meter, flow)
@@ -242,15 +264,15 @@ class NameBook:
         entry = self._flows.get((meter, flow))
         return entry.names if entry else ()
 
-    def flow_evidence(
-        self, meter: int, flows: list[int]
-    ) -> list[tuple[tuple[HostName, ...], bool, bool] | None]:
-        """For each flow id of a meter: (names, hello seen, is not TLS), or None without any."""
+    def flow_evidence(self, meter: int, flows: list[int]) -> list[FlowEvidence | None]:
+        """For each flow id of a meter: (names, hello seen, is not TLS, the far port of a proxy), or
+        None without any.
+        """
         table = self._by_meter.get(meter)
         if not table:
             return [None] * len(flows)
         found = map(table.get, flows)
-        return [None if e is None else (e.names, e.hello, e.not_tls) for e in found]
+        return [None if e is None else (e.names, e.hello, e.not_tls, e.tunnel) for e in found]
 
     def answers_for(
         self, client: str, address: str, first_ns: int, also: Iterable[str] = ()
@@ -384,6 +406,13 @@ def _http_host(text: str) -> str:
     if colon and tail.isdigit() and not (":" in head and is_address(text)):
         return head
     return text
+
+
+def _port_of(target: str) -> int:
+    """The port of a CONNECT target."""
+    _, _, tail = target.rpartition(":")
+    port = int(tail) if tail.isascii() and tail.isdigit() and len(tail) <= 5 else 0
+    return port if 0 < port < TUNNEL else TUNNEL
 
 
 def _addresses_of(message: DnsMessage, name: str) -> list[tuple[str, int]]:

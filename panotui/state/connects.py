@@ -139,10 +139,15 @@ class Attempts(Struct):
             default=0,
         )
 
-    @property
-    def is_doubtful(self) -> bool:
-        """A request was left in vain since it worked last: a handshake alone proves no more."""
-        return any(a.how == "unanswered" and a.first_ns > self.success_ns for a in self.recent)
+    def doubts(self, attempt: Attempt) -> bool:
+        """What was left in vain since it worked last is not shown to work by a handshake alone: a
+        request wants an answer, and a full-size segment its acknowledgement.
+        """
+        large = any(side.acked for side in attempt.sizes)
+        return not attempt.proven and any(
+            a.in_vain and a.first_ns > self.success_ns and not (a.small_only and large)
+            for a in self.recent
+        )
 
     @property
     def failures(self) -> list[Attempt]:
@@ -158,7 +163,7 @@ class Attempts(Struct):
         silent = [a for a in failed if a.passed < SYN and a.how == "silent"]
         if len(silent) == len(failed) and sum(a.syns for a in silent) < LIMITS.syns:
             return []
-        left = [a for a in failed if a.how in ("left", "unanswered")]
+        left = [a for a in failed if a.how == "left" or a.in_vain]
         if len(left) == len(failed) < LIMITS.left_times:
             return []
         return failed

@@ -9,7 +9,7 @@ state `unseen`.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 
 import msgspec
 import numpy as np
@@ -30,6 +30,16 @@ ENDPOINTS_MAX = 512
 ATTEMPTS_SHOWN = 8
 LIMITS = thresholds().endpoints
 _KINDS = ("cloud", "service")
+
+
+class Cut(Struct):
+    """What is not reached now."""
+
+    # (what leads there: `port`, `cloud`, `names` or `time`; the port or address) -> since when, why
+    found: dict[tuple[str, str], tuple[int, str]]
+    ports: Mapping[str, str]  # the appliance's addresses -> their ports
+    place: Callable[[str], str]  # of a server: `near` (in its own network), `inside`, `beyond`
+    halves: frozenset[str] = frozenset()  # ports of which one direction only is seen
 
 
 class Endpoint(Struct):
@@ -165,14 +175,14 @@ class EndpointBook:
         servers: frozenset[str],
         time_servers: frozenset[str],
         mine: Collection[str] = (),
-        cut: Mapping[str, tuple[int, str]] | None = None,
+        cut: Cut | None = None,
         flows: FlowBook | None = None,
     ) -> tuple[EndpointRecord, ...]:
         """All endpoints in the policy's order, then DNS and NTP. `needed`: false in camera-only
         mode; `servers` and `time_servers` are the site's own; `mine` are the appliance's addresses,
-        the only ones whose service by a resolver is reported (empty: everyone's). `cut`: ports that
-        reach nothing, since when, and the finding that says so: an endpoint that was not heard
-        since then is not reachable, however well it worked before.
+        the only ones whose service by a resolver is reported (empty: everyone's). `cut`: what is
+        not reached now: an endpoint, DNS or time server that was not heard since then is not
+        reachable, however well it worked before.
         """
         seen: dict[str, list[Endpoint]] = {}
         for endpoint in self.endpoints.values():
@@ -182,11 +192,15 @@ class EndpointBook:
             if rule.kind not in _KINDS or not rule.hosts or rule.direction == "in":
                 continue
             found = sorted(seen.get(rule.id, ()), key=lambda e: (e.host, e.port))
-            out.extend(_cut_off(_record(e, needed), e, cut or {}, flows) for e in found)
+            out.extend(_cut_off(_record(e, needed), e, cut, flows) for e in found)
             if not found and (rule.needed or rule.kind == "service"):
                 out.append(self._unseen(rule, needed))
-        out.extend(_dns_records(resolvers, servers, mine))
-        out.extend(_ntp_records(clock, time_servers))
+        for record in _dns_records(resolvers, servers, mine):
+            asked = resolvers.resolvers.get(record.host)
+            out.append(_server_cut_off(record, asked.sides if asked else (), "names", cut))
+        for record in _ntp_records(clock, time_servers):
+            server = clock.servers.get(record.host)
+            out.append(_server_cut_off(record, server.sides if server else (), "time", cut))
         return tuple(out)
 
     def _unseen(self, rule: Rule, needed: bool) -> EndpointRecord:
@@ -240,22 +254,58 @@ def _record(endpoint: Endpoint, needed: bool) -> EndpointRecord:
 
 
 def _cut_off(
-    record: EndpointRecord,
-    endpoint: Endpoint,
-    cut: Mapping[str, tuple[int, str]],
-    flows: FlowBook | None,
+    record: EndpointRecord, endpoint: Endpoint, cut: Cut | None, flows: FlowBook | None
 ) -> EndpointRecord:
     """An endpoint that worked, and of which nothing was heard since its way is dead."""
     attempts = endpoint.attempts
-    since, why = cut.get(attempts.appliance_port or attempts.client, (0, ""))
-    if record.state != "reachable" or not since:
+    way = attempts.appliance_port or attempts.client
+    askers = {a.client for a in attempts.recent} | {attempts.client}
+    askers.add(endpoint.nameless.client if endpoint.nameless else "")
+    asked = {cut.ports.get(client, client) for client in askers if client} if cut else set()
+    if cut is not None and asked and asked <= cut.halves:
+        return _half_seen(record)
+    told = cut.found.get(("cloud", way)) if cut is not None else None
+    if record.state != "reachable" or told is None:
         return record
     heard = max(attempts.success_ns, attempts.connected_ns, _heard_ns(attempts, flows))
-    if heard > since:
+    return record if heard > told[0] else _unheard(record, way, told[1])
+
+
+def _server_cut_off(
+    record: EndpointRecord, clients: Collection[str], kind: str, cut: Cut | None
+) -> EndpointRecord:
+    """The same of a DNS or time server: one in the appliance's own network is cut off only with its
+    port, and one on the internet with that.
+    """
+    if cut is None:
+        return record
+    if clients and all(cut.ports.get(client, client) in cut.halves for client in clients):
+        return _half_seen(record)
+    if record.state != "reachable":
+        return record
+    kind = {"near": "port", "beyond": "cloud"}.get(cut.place(record.host), kind)
+    ways = [cut.ports[client] for client in clients if client in cut.ports]
+    told = [cut.found.get((kind, way)) for way in ways]
+    heard = record.last_success_ns or 0
+    if not told or any(one is None or heard > one[0] for one in told):
+        return record
+    assert told[0] is not None
+    return _unheard(record, ways[0], told[0][1])
+
+
+def _half_seen(record: EndpointRecord) -> EndpointRecord:
+    """Without its answers nobody can say that it fails."""
+    if record.state not in ("blocked", "failing"):
         return record
     return msgspec.structs.replace(
+        record, state="unseen", failing_step=None, detail="one direction only is seen"
+    )
+
+
+def _unheard(record: EndpointRecord, way: str, why: str) -> EndpointRecord:
+    return msgspec.structs.replace(
         record, state="failing", failing_step=STEPS[NEXT_HOP],
-        detail=f"it worked, but has not been heard since {why}",
+        detail=f"it worked, but has not been heard since ({way}: {why})",
     )  # fmt: skip
 
 

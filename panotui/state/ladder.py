@@ -31,6 +31,7 @@ STEPS = (
 )  # fmt: skip
 NAME, NEXT_HOP, SYN, HELLO, FLIGHT, HANDSHAKE, DATA, OPEN = range(8)
 LIMITS = thresholds().ladder
+NEVER_CAME = 99  # place of a letter that a history does not have
 _ANSWERED = frozenset((443, 8443, 8883))  # ports of TLS where each request has an answer
 
 FAILURES = frozenset((
@@ -63,6 +64,42 @@ _ENDS = {
 def syns(count: int) -> str:
     """`1 SYN`, `3 SYNs`."""
     return counted(count, "SYN")
+
+
+class Repeats(Struct):
+    """What one side has sent again since the handshake: full-size segments, or small ones too."""
+
+    payload: int = 0  # bytes, retransmissions and segments at the last look
+    again: int = 0
+    segments: int = 0
+    large: int = 0  # full-size segments sent again, and none of them acknowledged since
+    since_ns: int = 0
+    acked: bool = False  # full-size segments were acknowledged
+    passes: bool = False  # they were, or small ones were lost as well
+
+    def look(
+        self, now_ns: int, payload: int, again: int, segments: int, largest: int, *, heard: bool
+    ) -> None:
+        """Process the counters of this side. `heard`: its last word was acknowledged, and nothing
+        was missed before it.
+        """
+        more, repeats = payload - self.payload, again - self.again
+        sent = segments - self.segments
+        self.payload, self.again, self.segments = payload, again, segments
+        if repeats > 0:
+            if more < repeats * LIMITS.full_segment_bytes or sent != repeats:
+                self.passes |= sent == repeats
+                return
+            self.since_ns = self.since_ns or now_ns
+            self.large += repeats
+        elif sent > 0 and not again and largest >= LIMITS.full_segment_bytes and heard:
+            self.passes = self.acked = True
+            self.large = self.since_ns = 0
+
+    @property
+    def narrow(self) -> bool:
+        """Only full-size segments are sent again, and none ever came through."""
+        return self.large >= LIMITS.large_again and not self.passes
 
 
 class Attempt(Struct):
@@ -100,6 +137,9 @@ class Attempt(Struct):
     taken: bool = False  # the server has acknowledged the request
     doubted: bool = False  # a request was given up before an answer was overdue
     small_only: bool = False  # full-size segments are lost, small ones arrive
+    # after the handshake, by the client and by the server
+    sizes: tuple[Repeats, Repeats] = field(default_factory=lambda: (Repeats(), Repeats()))
+    narrow_to: bool = False  # what is lost goes to the server
     due_ns: int = 0  # time at which silence is reported
 
     @property
@@ -111,6 +151,11 @@ class Attempt(Struct):
     def works(self) -> bool:
         """It carried data, or its handshake succeeded; and no request of it was left unanswered."""
         return self.passed >= HANDSHAKE and not self.failed
+
+    @property
+    def in_vain(self) -> bool:
+        """Its handshake was done, and what came after it did not get through."""
+        return self.how == "unanswered" or (self.small_only and self.passed >= HANDSHAKE)
 
     @property
     def distrusts(self) -> bool:
@@ -139,8 +184,14 @@ class Attempt(Struct):
         if self.passed >= FLIGHT:
             parts.append(_WORDS[min(self.passed, DATA)])
         if self.how in _ENDS:
-            parts.append(_ENDS[self.how])
+            parts.append(self._end())
         return ", ".join(parts)
+
+    def _end(self) -> str:
+        """How it ended."""
+        if self.small_only and self.passed >= HANDSHAKE:
+            return f"then large packets {'to' if self.narrow_to else 'from'} it are lost"
+        return _ENDS.get(self.how, self.how)
 
     def record(self) -> AttemptRecord:
         """The attempt as a record."""
@@ -192,6 +243,9 @@ class Attempt(Struct):
                 self._fails("reset" if b"r" in history else "closed", row)
             elif _ended_by_client(history):
                 self.how = "cut-short"
+        elif self.done and tls and self._is_narrow(row, now_ns, history):
+            self.passed, self.small_only = HANDSHAKE, True
+            self._fails("stalled", row)
         elif self.done and tls and self.served >= 0 and not self.proven:
             self._request(row, now_ns, history)
         elif self.done or (not tls and back):
@@ -211,6 +265,7 @@ class Attempt(Struct):
             self.passed, self.how = SYN, "waiting"
 
     def _works(self) -> None:
+        self.small_only = False
         self.passed, self.how, self.proven = DATA, "works", True
         self.evidence.clear()
 
@@ -225,7 +280,7 @@ class Attempt(Struct):
         if much or (in_vain and row.payload_in > self.asked_in):
             self._works()
             return
-        over = min(_first(history, b"FRfr"), 98) < 98
+        over = _first(history, b"FRfr") < NEVER_CAME
         self.passed, self.how = DATA, "works"
         self.evidence.clear()
         if in_vain and self._sends_on(row):
@@ -251,6 +306,31 @@ class Attempt(Struct):
             self.due_ns = row.last_ns + LIMITS.unanswered_ns
         else:
             self._works()
+
+    def _is_narrow(self, row: FlowRow, now_ns: int, history: bytes) -> bool:
+        """After the handshake, full-size segments of one side are lost each time, and small ones
+        get through."""
+        out, back = self.sizes
+        out.look(now_ns, row.payload_out, row.retransmits_out, row.data_segments_out,
+                 row.max_segment_out,
+                 heard=row.last_in_ns >= row.last_out_ns and not row.dup_acks_in)  # fmt: skip
+        back.look(now_ns, row.payload_in, row.retransmits_in, row.data_segments_in,
+                  row.max_segment_in,
+                  heard=row.last_out_ns >= row.last_in_ns and not row.dup_acks_out)  # fmt: skip
+        # what is lost before this vantage is never seen: its hole stays, though small ones follow
+        hole = row.lost_segments_in > 0 and row.max_segment_in < LIMITS.full_segment_bytes
+        # (what the client acknowledges did arrive: it is missing in the capture)
+        hole = hole and not row.out_of_order_in + row.retransmits_in + row.unseen_in
+        self.narrow_to = out.narrow
+        if not (out.narrow or back.narrow or hole):
+            return False
+        if row.end or _first(history, b"FRfr") < NEVER_CAME:
+            return True
+        since_ns = (row.last_in_ns if hole else 0) or out.since_ns or back.since_ns
+        if now_ns - since_ns >= LIMITS.answer_wait_ns:
+            return True
+        self.due_ns = since_ns + LIMITS.answer_wait_ns
+        return False
 
     def _sends_on(self, row: FlowRow) -> bool:
         """It sends more before it has an answer, and the server acknowledges it: it publishes. In
@@ -360,7 +440,7 @@ class Attempt(Struct):
         reset = how in ("reset", "refused") and row.rst_ns
         time_ns = time_ns or (row.rst_ns if reset else row.last_ns)
         packet = packet or (row.rst_packet if reset else row.last_packet)
-        self._note(time_ns, packet, _ENDS.get(how, how))
+        self._note(time_ns, packet, self._end())
 
     def _note(self, time_ns: int, packet: int, text: str) -> None:
         entry = EvidenceRecord(time_ns=time_ns, packet=packet or None, text=text)
@@ -378,4 +458,4 @@ def _ended_by_client(history: bytes) -> bool:
 
 
 def _first(history: bytes, letters: bytes) -> int:
-    return min((i for i, letter in enumerate(history) if letter in letters), default=99)
+    return min((i for i, letter in enumerate(history) if letter in letters), default=NEVER_CAME)

@@ -74,6 +74,8 @@ class Lookup(Struct):
     # type -> time, packet, server
     asked: dict[str, tuple[int, int, str]] = field(default_factory=dict)
     answered: dict[str, int] = field(default_factory=dict)  # type -> time
+    taken: dict[str, tuple[int, int, str]] = field(default_factory=dict)  # type -> question's mark
+    first_given_ns: int = 0  # the first useful answer
     given_ns: int = 0  # the newest answer with an address, useful or not
     vain: deque[Vain] = field(default_factory=lambda: deque(maxlen=SHOWN))  # since then
     vain_count: int = 0
@@ -114,6 +116,11 @@ class LookupBook:
             self._ask_again(lookup, message)
             lookup.asked[message.type] = (message.time_ns, message.packet, message.server)
             return
+        mark = (message.client_port, message.id, message.server)
+        asked_ns = lookup.asked.get(message.type, (0, 0, ""))[0]
+        if lookup.taken.get(message.type) == mark and 0 < asked_ns <= lookup.answered[message.type]:
+            return  # a client takes the first answer to its question
+        lookup.taken[message.type] = mark
         lookup.answered[message.type] = message.time_ns
         if message.truncated:
             return  # the whole answer follows over TCP
@@ -129,8 +136,7 @@ class LookupBook:
                 self._useless(lookup, message, kind)
                 said = "no address" if kind == "nodata" else message.rcode
         if said:
-            asked_ns = lookup.asked.get(message.type, (message.time_ns, 0, ""))[0]
-            vain = Vain(asked_ns, message.packet, message.server, said)
+            vain = Vain(asked_ns or message.time_ns, message.packet, message.server, said)
             self._in_vain(lookup, message.type, vain)
 
     def _ask_again(self, lookup: Lookup, message: DnsMessage) -> None:
@@ -156,6 +162,8 @@ class LookupBook:
     ) -> None:
         now = message.time_ns
         lookup.given_ns = now
+        if useful and not lookup.first_given_ns:
+            lookup.first_given_ns = now
         if lookup.vain_count and useful:
             lookup.vain.clear()
             lookup.vain_count = 0

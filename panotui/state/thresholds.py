@@ -149,6 +149,7 @@ class Ladder(Table, frozen=True):
     answer_wait_ns: Nanoseconds
     patience_ns: Nanoseconds
     full_segment_bytes: Count
+    large_again: Count
     ticket_bytes: Count
     leave_bytes: Count
     given_up_ns: Nanoseconds

@@ -189,16 +189,16 @@ class ConnectionTracking:
         if target.icmp is not None and attempt.passed < SYN and not attempt.older:
             attempt.how = "icmp" if target.icmp.time_ns >= attempt.first_ns else attempt.how
         targets = (target,) if endpoint is None else (target, endpoint.attempts)
-        works = attempt.works and (attempt.proven or not any(t.is_doubtful for t in targets))
+        works = attempt.works and not any(t.doubts(attempt) for t in targets)
         for to in targets:
             to.note(attempt)
             if works:
                 to.successes += not attempt.counted
                 to.succeeded(attempt.done_ns or _first_answer(row, attempt.older), key)
-            elif attempt.how == "unanswered":
+            elif attempt.in_vain:
                 to.successes -= attempt.counted
                 to.take_back(key)
-        if works or attempt.how == "unanswered":
+        if works or attempt.in_vain:
             attempt.counted = works
         if endpoint is not None:
             self.endpoints.version += 1

@@ -32,7 +32,8 @@ _PARTS = frozenset({"api", "dkr", "streams", "credentials", "runtime", "iot", "s
 _OURS = frozenset({
     "schema", "id", "mode", "pane", "sort", "state", "severity", "confidence", "reason", "rule",
     "verdict", "kind", "transport", "role", "codec", "media", "app", "scope", "trouble",
-    "trouble_severity", "conn_state", "history", "topology", "region", "vantage", "port", "cells",
+    "trouble_text", "trouble_word", "trouble_severity", "conn_state", "history", "topology",
+    "region", "vantage", "port", "cells",
 })  # fmt: skip
 NAME_LEAST = 2  # shorter names would occur within words
 _KEPT_TEXTS = 20_000

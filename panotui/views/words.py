@@ -4,16 +4,7 @@ from __future__ import annotations
 
 from panotui.model import CameraRecord, StreamRecord
 
-_SHORT_TROUBLES = {
-    "timestamps": "stamps", "frozen-picture": "still", "camera-drop": "drops", "bitrate": "heavy",
-    "camera-phones-home": "leaks",
-}  # fmt: skip
-
-
-def trouble_word(finding: str | None) -> str:
-    """`gop` for stream-gop: the problem of a stream that continues."""
-    word = (finding or "trouble").removeprefix("stream-")
-    return _SHORT_TROUBLES.get(word, word)
+TROUBLE = "trouble"
 
 
 def _odd_word(stream: StreamRecord) -> str | None:
@@ -32,8 +23,8 @@ def state_word(row: StreamRecord | CameraRecord) -> str:
     if isinstance(row, StreamRecord):
         if row.standing == "streaming":
             return _odd_word(row) or "ok"
-        return trouble_word(row.trouble) if row.state == "streaming" else row.state
+        return row.trouble_word or TROUBLE if row.state == "streaming" else row.state
     status = f" {row.last_status}" if row.state == "refused" and row.last_status else ""
     if row.standing != row.state:
-        return trouble_word(row.trouble)
+        return row.trouble_word or TROUBLE
     return f"{row.state}{status}"

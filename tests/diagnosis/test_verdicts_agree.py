@@ -58,7 +58,7 @@ def differences(shot: Snapshot) -> list[str]:
             out.append(f"trouble is {camera.trouble} {camera.trouble_severity}: {said}")
         if worst and state_word(camera) in ("ok", "streaming"):
             out.append(f"the pane says {state_word(camera)}: {said}")
-        if worst and camera.state == "streaming" and f"but {camera.trouble}" not in told:
+        if worst and camera.state == "streaming" and f"but {camera.trouble_text}" not in told:
             out.append(f"the summary does not say it: {said}")
         if camera.name in dead_cameras([camera]) and not about:
             ended = any(how in (camera.state_text or "") for how in OVER)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from panotui.commands.summary import summary
+from panotui.diagnosis.catalogue import catalogue
 from panotui.diagnosis.worst import with_troubles
 from panotui.model import CameraRecord, FindingRecord, StreamRecord
 from panotui.report.analysis import analysis
@@ -62,7 +63,7 @@ def test_screen_summary_and_json_agree(heavy: bool) -> None:
     assert state_word(stream) == ("heavy" if heavy else "ok")
     answer = analysis(engine)
     assert answer["cameras"][0]["trouble"] == ("stream-bitrate" if heavy else None)
-    assert ("but stream-bitrate" in summary(snapshot)) is heavy
+    assert ("but it is too heavy" in summary(snapshot)) is heavy
 
 
 def test_a_fault_of_the_camera_is_that_of_its_streams_and_a_stream_s_only_its_own() -> None:
@@ -78,3 +79,11 @@ def test_a_fault_of_the_camera_is_that_of_its_streams_and_a_stream_s_only_its_ow
     (whole,), both = with_troubles([camera], [first, second], [leak])
     assert [s.standing for s in both] == ["streaming", "error"]
     assert whole.standing == "error"
+
+
+def test_each_finding_says_in_words_what_is_the_matter() -> None:
+    """After "up, but", and in a column of twelve cells: never its id."""
+    for name, spec in catalogue().items():
+        assert spec.brief, name
+        assert 0 < len(spec.word) <= 12, name
+        assert "-" not in name or name not in f"{spec.brief} {spec.word}"

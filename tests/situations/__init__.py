@@ -27,6 +27,7 @@ from tests.situations import (
     visits_cloud,
     visits_files,
     visits_network,
+    visits_path,
     visits_streams,
     visits_well,
 )
@@ -38,6 +39,6 @@ __all__ = [
     "cameras", "counted", "days_faults", "days_network", "days_places", "days_unknown",
     "days_well", "endpoints", "fates", "films", "hangs", "healthy", "names", "neighbours",
     "plant_more", "plant_names", "plant_ways", "plant_well", "ports", "vantages",
-    "visits_cameras", "visits_cloud", "visits_files", "visits_network", "visits_streams",
-    "visits_well",
+    "visits_cameras", "visits_cloud", "visits_files", "visits_network", "visits_path",
+    "visits_streams", "visits_well",
 ]  # fmt: skip

@@ -175,7 +175,7 @@ def led_to(alias: str, seed: int, rcode: int) -> Yard:
 
 
 @visit(
-    "tcp-blocked|dns-sinkhole|endpoint-failing|name-unverified",
+    "dns-forged",
     variants=[{"seed": 61}],
     says={"*": "iot"},
 )

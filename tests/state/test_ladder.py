@@ -31,7 +31,7 @@ def test_a_success_that_is_taken_back_leaves_what_worked_before(worked_before: b
     assert target.since_ns == 20 * SECOND
     assert [a.key for a in target.failures] == [2, 3]
     assert target.state == "failing"
-    assert target.is_doubtful
+    assert target.doubts(attempt(4, 60))
 
 
 def test_one_request_that_is_left_in_vain_is_no_failure_of_its_host() -> None:
@@ -39,7 +39,7 @@ def test_one_request_that_is_left_in_vain_is_no_failure_of_its_host() -> None:
     target.note(attempt(2, 20, "unanswered"))
     assert target.failures == []
     target.succeeded(30 * SECOND, 3)
-    assert (target.state, target.is_doubtful) == ("reachable", False)
+    assert (target.state, target.doubts(attempt(4, 60))) == ("reachable", False)
 
 
 def test_successes_are_remembered_beyond_the_newest() -> None:

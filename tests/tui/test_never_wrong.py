@@ -262,7 +262,12 @@ def test_trouble_lasts_since_it_began_and_not_since_the_stream_did(site: Site) -
     began = site.time_ns - 12 * SECOND
     site.streams = tuple(
         msgspec.structs.replace(
-            s, trouble="camera-phones-home", trouble_severity="warning", trouble_since_ns=began
+            s,
+            trouble="camera-phones-home",
+            trouble_text="it contacts the internet",
+            trouble_word="leaks",
+            trouble_severity="warning",
+            trouble_since_ns=began,
         )
         if s.camera == "dock"
         else s

@@ -37,6 +37,7 @@ class FlowFacts(Struct, frozen=True):
     session: FlowFacts | None = None  # the RTSP flow that negotiated this media flow
     hello: bool = False  # its ClientHello was read
     not_tls: bool = False  # its first bytes are not TLS
+    tunnel: int = 0  # the far port, if the server is a proxy that connects on (`names.TUNNEL`)
     opened: str = "syn"  # how the client was determined: "syn", "port", "first"
     mid_stream: bool = False  # its beginning was not seen
     begun_before: bool = False  # UDP between unknown ports, perhaps older than the capture

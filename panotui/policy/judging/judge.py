@@ -25,7 +25,7 @@ from panotui.policy.judging.decision import (
 from panotui.policy.rules import HostMatch, Policy, Rule, in_ports, listen_networks
 from panotui.site.facts import GROUP, PEER_BITS, SiteFacts, Who
 from panotui.site.hosts import canonical_host
-from panotui.site.names import HostName
+from panotui.site.names import TUNNEL, HostName
 
 MEDIA_APPS: Final = frozenset({"rtp", "rtcp", "srtp"})
 RTSP_APPS: Final = frozenset({"rtsp", "rtsp-http", "rtsps"})
@@ -241,7 +241,11 @@ class Judge:
         return (plain or f.app == "dns") and not f.server_who & Who.RESOLVER
 
     def _by_name(self, f: FlowFacts) -> Decision:
-        """Rules that know hosts by name."""
+        """Rules that know hosts by name. Through a proxy it is the far end that counts, whatever
+        the proxy's own address.
+        """
+        if f.tunnel:
+            f = replace(f, server_who=Who.INTERNET, dport=f.tunnel)
         judged: tuple[HostName, tuple[HostMatch, ...]] | None = None
         group = _believed(f.names)
         if self.policy.names_addresses and f.server_who & (Who.INTERNET | LOCAL_SIDE):
@@ -267,7 +271,8 @@ class Judge:
         return tuple(m for m in matches if m.rule.direction != "in")
 
     def _known_host(self, f: FlowFacts, name: HostName, matches: tuple[HostMatch, ...]) -> Decision:
-        carried = [m for m in matches if m.rule.carries(f.transport, f.dport)]
+        anywhere = f.tunnel == TUNNEL
+        carried = [m for m in matches if anywhere or m.rule.carries(f.transport, f.dport)]
         best = carried[0] if carried else matches[0]
         rule = best.rule
         if carried and self._wrong_port(f, rule):

@@ -611,7 +611,7 @@ class _Columns:
         if self.server_mac[index] and not server_who & (Who.MULTICAST | Who.BROADCAST):
             server_who = (server_who & ~Who.INTERNET) | Who.APPLIANCE | Who.LOCAL
         evidence = self.evidence[index]
-        own_names, hello, not_tls = evidence if evidence is not None else ((), False, False)
+        own_names, hello, not_tls, tunnel = evidence or ((), False, False, 0)
         found: list[HostName] = list(own_names)
         named = bool(self.special.named[self.server_code[index]])
         if every_name or named or self.server_code[index] == 0:
@@ -640,6 +640,7 @@ class _Columns:
             session=self.owner.session_facts(session) if session is not None else None,
             hello=hello,
             not_tls=not_tls,
+            tunnel=tunnel,
             opened=CLIENT_BY[int(self.opened[index])],
             mid_stream=bool(self.mid[index]),
             begun_before=bool(self.begun_before[index]),

@@ -187,7 +187,7 @@ def _address(port: PortRecord) -> str:
 
 def port_word(port: PortRecord) -> str:
     """`silent`, or the finding about a port that is up."""
-    return port.trouble or port.state if port.state == "up" else port.state
+    return port.trouble_word or port.state if port.state == "up" else port.state
 
 
 def _port(port: PortRecord, scene: Scene, address: int, neighbour: int) -> _Unit:
