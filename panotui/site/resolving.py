@@ -38,6 +38,7 @@ class Learnt(Struct, frozen=True):
     dhcp_nets: Collection[str]
     dns_servers: Collection[str]  # that answered
     ntp_servers: Collection[str]  # that answered
+    fed: Mapping[str, Collection[str]]  # sender of media -> hosts that get them
 
 
 ADDRESSES_MOST = 3  # of one port, without a site file
@@ -246,11 +247,8 @@ class _Resolving:
             for a, c in self.learnt.clients.items()
             if not self._is_internet(a) and a not in servers
         }
-        reader = max(
-            (a for a, c in clients.items() if c.camera_score > 0),
-            key=lambda a: (clients[a].camera_score, clients[a].iot),
-            default=None,
-        )
+        scores = self._reader_scores(clients)
+        reader = max(scores, key=lambda a: scores[a], default=None)
         forwarders = set(self.learnt.dns_servers)
         speakers = [a for a, c in clients.items() if c.iot and a not in forwarders]
         speaker = reader if reader in speakers else (speakers[0] if speakers else None)
@@ -270,6 +268,32 @@ class _Resolving:
         """Both are one port's: it may have got another address meanwhile."""
         mac = self._mac_of(address)
         return address == other or (mac is not None and mac == self._mac_of(other))
+
+    def _reader_scores(self, clients: Mapping[str, Client]) -> dict[str, tuple[int, bool]]:
+        """How many signs each possible reader of cameras shows.
+
+        A host that only gets the media began before the capture. One that asks and gets nothing,
+        while others get the same cameras' media, is a stranger, unless it asks as the appliance
+        does.
+        """
+        fed = self.learnt.fed
+        cameras = {camera for client in clients.values() for camera in client.cameras}
+        fed_by: Counter[str] = Counter(
+            receiver
+            for camera in cameras
+            for receiver in fed.get(camera, ())
+            if receiver not in self.learnt.servers and not self._is_internet(receiver)
+        )
+        out: dict[str, tuple[int, bool]] = {}
+        for address, client in clients.items():
+            gets = fed_by[address] > 0
+            idle = not gets and any(fed.get(camera) for camera in client.cameras)
+            if client.camera_score > 0 and (client.live555 or not idle):
+                out[address] = (client.camera_score, client.iot)
+        for address, count in fed_by.items():
+            if address not in clients or not clients[address].cameras:
+                out[address] = (min(count, 3), address in clients and clients[address].iot)
+        return out
 
     def _guess_named_ports(self) -> dict[str, _Port]:
         """The guess, under the names and roles that the site file gives without addresses."""

@@ -66,6 +66,8 @@ _NEIGHBOUR_SOLICITATION, _NEIGHBOUR_ADVERTISEMENT = 135, 136
 PUBLIC_MAX = 64
 HOSTS_MAX = 1024  # addresses, clients and MACs that are remembered for inference
 MEDIA_MAX = 4096  # negotiated media ports
+FED_MAX = 16  # hosts that get the media of one sender
+FED_BYTES = 65_536  # of an RTSP connection: a dialogue has fewer
 _APP_RTP, _APP_RTSP = APPS.index("rtp"), APPS.index("rtsp")
 
 
@@ -88,6 +90,7 @@ class SiteView:
         self.version = 1
         self._clients: OrderedDict[str, Client] = OrderedDict()
         self._servers: OrderedDict[str, int] = OrderedDict()  # RTSP servers and RTP senders
+        self._fed: OrderedDict[str, set[str]] = OrderedDict()  # sender -> hosts that get its media
         self._arp: OrderedDict[str, int] = OrderedDict()  # IP -> MAC, as the host announces
         self._mac_ips: OrderedDict[int, dict[str, None]] = OrderedDict()
         self._mac_ip6s: OrderedDict[int, dict[str, None]] = OrderedDict()
@@ -124,6 +127,7 @@ class SiteView:
             dhcp_nets=self._dhcp_nets.keys(),
             dns_servers=self._dns_servers.keys(),
             ntp_servers=self._ntp_servers.keys(),
+            fed=self._fed,
         )
         self.facts = resolve(site, self._learnt)
 
@@ -171,13 +175,19 @@ class SiteView:
                     self._observe_name(client, name)
         media = rows[rows["app"] == _APP_RTP]
         for row in media[:256]:
-            out = row.packets_out >= row.packets_in
-            self._observe_server(address_text(row.version, row.src if out else row.dst))
+            ends = row.src, row.dst
+            sender, receiver = ends if row.packets_out >= row.packets_in else ends[::-1]
+            server = address_text(row.version, sender)
+            self._observe_server(server)
+            self._observe_fed(server, address_text(row.version, receiver))
         for row in rows[rows["app"] == _APP_RTSP][:256]:
             version = row.version
             server = address_text(version, row.dst)
             self._observe_server(server)
-            self._observe_reader(address_text(version, row.src), server)
+            client = address_text(version, row.src)
+            self._observe_reader(client, server)
+            if row.payload_in >= FED_BYTES:
+                self._observe_fed(server, client)
         self._observe_flows6(rows)
         self._observe_routers(rows)
         self.settle()
@@ -263,6 +273,14 @@ class SiteView:
             if scope_of(address) in (MULTICAST, BROADCAST):
                 return
             _put(self._servers, address, 1, HOSTS_MAX)
+            self._dirty = True
+
+    def _observe_fed(self, server: str, receiver: str) -> None:
+        known = self._fed.get(server)
+        if known is None:
+            _put(self._fed, server, known := set(), HOSTS_MAX)
+        if receiver not in known and len(known) < FED_MAX and is_host(receiver):
+            known.add(receiver)
             self._dirty = True
 
     def _observe_rtsp(self, message: RtspMessage) -> None:

@@ -10,8 +10,10 @@ from panotui.model import DialogueLine
 from panotui.state.camera_refusals import Refusals
 from panotui.state.camera_session import Session
 from panotui.state.connects import Attempts
+from panotui.state.thresholds import thresholds
 
 DIALOGUE_MAX = 40
+LIMITS = thresholds().camera_state
 READERS_MAX = 32
 SEALED_PORTS_MAX = 8
 
@@ -65,6 +67,8 @@ class Camera(Struct):
     arp_silent_ns: int = 0  # start of unanswered ARP requests for it
     last_seen_ns: int = 0
     media_ns: int = 0  # last RTP packet
+    # readers to whom media flow in sessions from before the capture -> last packet
+    fed: dict[str, int] = field(default_factory=dict)
     pictures_ns: int = 0  # last picture of an HTTP response
     pictures_to: str = ""
     sealed_since_ns: int = 0  # RTSPS: since then a lot of data has arrived,
@@ -101,6 +105,14 @@ class Camera(Struct):
         """The frame rate that a session's picture should have: declared, or from its SDP."""
         own = next((t.framerate for t in session.tracks if t.media == "video"), None)
         return self.fps_declared or own or self.fps_sdp
+
+    def feeds_another(self, client: str, time_ns: int) -> bool:
+        """Its media flow to others then, and not to this client, which never played either."""
+        if client in self.fed or any(
+            s.play_ns and s.client == client for s in self.sessions.values()
+        ):
+            return False
+        return any(last_ns >= time_ns - LIMITS.media_recent_ns for last_ns in self.fed.values())
 
     def read_by(self, client: str) -> None:
         """Note a reader; the one seen longest ago is dropped first."""

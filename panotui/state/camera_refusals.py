@@ -8,7 +8,7 @@ algorithms in turn, a stale nonce). Bounded.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct, field
 
@@ -207,9 +207,12 @@ class Refusals:
         now_ns: int,
         appliance: Iterable[str],
         final: bool,
+        fed: Mapping[str, int],
     ) -> list[tuple[Refusal, str]]:
         """Refusals that are not over, each with its kind: "reader" (it prevents a picture), "other"
         (of a client that is not the appliance), "optional" (the picture plays without it).
+
+        `fed`: clients to whom media flow in sessions from before the capture, with the last packet.
         """
         if not self._found:
             return []
@@ -220,8 +223,11 @@ class Refusals:
             for s in sessions
             if s.play_ns and now_ns - (s.ended_ns or now_ns) <= LIMITS.played_lately_ns
         }
+        players |= {c: t for c, t in fed.items() if now_ns - t <= LIMITS.played_lately_ns}
         out = []
         for refusal in self._found.values():
+            if refusal.method == "OPTIONS" and fed.get(refusal.client, 0) > refusal.first_ns:
+                continue  # a keep-alive of such a session
             if not _settled(refusal, sessions, now_ns, final):
                 continue
             old = now_ns - refusal.time_ns

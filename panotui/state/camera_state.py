@@ -188,7 +188,9 @@ def _out_of_reach(scene: Scene) -> Verdict | None:
 def _refused(scene: Scene) -> Verdict | None:
     camera = scene.camera
     sessions = camera.sessions.values()
-    standing = camera.refusals.standing(sessions, scene.now_ns, scene.appliance, scene.final)
+    standing = camera.refusals.standing(
+        sessions, scene.now_ns, scene.appliance, scene.final, camera.fed
+    )
     refusals = [r for r, whose in standing if whose == "reader"]
     if not refusals:
         return None

@@ -39,11 +39,12 @@ def own_sessions(camera: Camera, appliance: Iterable[str]) -> list[Session]:
 def own_streams(
     camera: Camera, streams: Sequence[StreamState], appliance: Iterable[str]
 ) -> list[StreamState]:
-    """Those of the camera's streams that go to the appliance, if it has tried to read the
-    camera.
+    """Those of the camera's streams that go to the appliance, if it reads the camera or has tried
+    to.
     """
     known = frozenset(appliance)
-    if not any(s.client in known for s in camera.sessions.values()):
+    asks = any(s.client in known for s in camera.sessions.values())
+    if not asks and not any(s.dst in known for s in streams):
         return list(streams)
     return [s for s in streams if s.dst in known or is_group(s.dst)]
 

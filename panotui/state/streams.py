@@ -241,6 +241,13 @@ class StreamState(Struct):
             interval = LIMITS.unknown_interval_s if media_of(self.codec) == "video" else 0.0
         return int(max(LIMITS.frozen_s, LIMITS.intervals * interval) * SECOND)
 
+    def is_pause(self, time_ns: int) -> bool:
+        """Whether a silence since this time is one that the reader asked for, in a session from
+        before the capture.
+        """
+        asked_ns = self.paused_ns if self.row.session < 0 else 0
+        return asked_ns > 0 and time_ns - asked_ns <= LIMITS.frozen_s * SECOND
+
     @property
     def fps_wanted(self) -> float | None:
         """The declared frame rate, otherwise the learnt one."""
@@ -442,15 +449,29 @@ class StreamBook:
             state.receiver_report_ns = message.time_ns
 
     def _pause(self, message: RtspMessage, meter: int) -> None:
-        """A session that is paused or resumed, once the camera has confirmed."""
-        if message.method not in ("PLAY", "PAUSE"):
+        """A session that is paused or resumed, once the camera has confirmed.
+
+        A session from before the capture is known by its two hosts alone, and is not heard of again
+        once it was torn down.
+        """
+        if message.method not in ("PLAY", "PAUSE", "TEARDOWN"):
             return
         if message.status is None or not 200 <= message.status < 300:
             return
         for stream in self.streams.values():
-            if stream.row.session == message.session and stream.meter == meter:
+            if stream.meter != meter or message.time_ns < stream.row.first_ns:
+                continue
+            if stream.row.session < 0:
+                if (stream.src, stream.dst) != (message.server, message.client):
+                    continue
+                if message.method == "PLAY":
+                    continue  # of another session; its own is seen by its packets
+                stream.paused = True
+            elif stream.row.session == message.session and message.method != "TEARDOWN":
                 stream.paused = message.method == "PAUSE"
-                stream.paused_ns = message.time_ns
+            else:
+                continue
+            stream.paused_ns = message.time_ns
 
     def rest_ns(self) -> int:
         """Until when time alone may change a stream, without further packets; 0: there is none."""
@@ -470,6 +491,8 @@ class StreamBook:
             beside = ways[state.way]
             state.superseded = len(beside) > 1 and _superseded(state, beside, now_ns)
             state.learn_rate(now_ns)
+            if state.paused and state.row.session < 0 and not state.is_pause(state.row.last_ns):
+                state.paused = False
             was = state.state
             now, since = self._state_of(state, now_ns)
             if now == "frozen":

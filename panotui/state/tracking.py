@@ -291,7 +291,9 @@ class ConnectionTracking:
             return
         first, packet = row.first_ns, row.first_packet
         appliance = self.view.facts.appliance_addresses
-        if appliance and client not in appliance and outcome in (UNANSWERED, REFUSED):
+        if outcome in (UNANSWERED, REFUSED) and (
+            client not in appliance if appliance else camera.feeds_another(client, first)
+        ):
             return  # a scan, a recorder's own trouble: nothing that keeps the appliance's picture
         if outcome == UNANSWERED:
             fresh = row.syn_out - counted

@@ -39,7 +39,7 @@ class RefusalRule(Rule):
         appliance = facts.view.facts.appliance_addresses
         for camera in facts.cameras.cameras.values():
             standing = camera.refusals.standing(
-                camera.sessions.values(), facts.now_ns, appliance, facts.final
+                camera.sessions.values(), facts.now_ns, appliance, facts.final, camera.fed
             )
             groups: dict[tuple[str, str, str], list[Refusal]] = {}
             for refusal, whose in standing:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from tests.diagnosis.camera_maker import Film, Reader
+from tests.diagnosis.met import again, lives, logins, media, more, refusals, reported, reported_more
 from tests.diagnosis.met.clothes import masked
 from tests.diagnosis.met.reported import SDP
-from tests.diagnosis.met.truth import Truth, scene
+from tests.diagnosis.met.truth import Scene, Truth, scene
 from tests.diagnosis.wire import Wire
 from tests.made_up import START
 
@@ -59,3 +60,33 @@ def websocket_was_opened_before_the_capture_and_nothing_is_asked(wire: Wire) -> 
     websocket(wire, ask=False, end=30)
     begins(wire, 2)
     return Truth(streams=PLAYED)
+
+
+def later(build: Scene, *bare: str) -> None:
+    """The same scene, of which the first seconds were not captured: the appliance plays, and what
+    others meet is no trouble of its own. `bare`: what is loud where nobody knows which host it is.
+    """
+
+    def built(wire: Wire) -> Truth:
+        build(wire)
+        begins(wire, 2.5)
+        return Truth(state="streaming", bare=bare)
+
+    built.__name__ = f"begun_before_{build.__name__}"
+    scene(built)
+
+
+for _build in (
+    again.paused_and_played_again,
+    more.paused_by_the_reader_for_half_a_minute,
+    lives.each_session_begins_its_stamps_at_zero,
+    more.the_same_ports_again_for_the_next_connection,
+    logins.options_without_credentials_is_refused_each_time,
+    logins.a_recorder_with_the_old_password_beside,
+    refusals.no_bandwidth_for_a_recorder_while_the_appliance_plays,
+    reported_more.viewer_with_wrong_path_beside_a_picture,
+    reported.a_viewers_knocks_stay_unanswered_while_the_picture_plays,
+    reported.a_viewer_knocks_at_a_closed_port_while_the_picture_plays,
+):
+    later(_build)
+later(media.loss_on_the_recorders_stream_alone, "stream-loss")
