@@ -88,7 +88,7 @@ def reader_of_one_camera_has_closed_its_port(wire: Wire) -> Truth:
     turns_away(wire, 12, 30, 6000)
     plays(yard(wire), 0.3, 30)
     return Truth(("media-wrong-port",), state="silent", states={YARD: "streaming"}, streams=WELL,
-                 says={"media-wrong-port": "nobody listens"})  # fmt: skip
+                 says={"media-wrong-port": "listens there"})  # fmt: skip
 
 
 @scene
