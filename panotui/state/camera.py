@@ -10,6 +10,7 @@ from panotui.model import DialogueLine
 from panotui.state.camera_refusals import Refusals
 from panotui.state.camera_session import Session
 from panotui.state.connects import Attempts
+from panotui.state.streams import StreamState
 from panotui.state.thresholds import thresholds
 
 DIALOGUE_MAX = 40
@@ -67,8 +68,8 @@ class Camera(Struct):
     arp_silent_ns: int = 0  # start of unanswered ARP requests for it
     last_seen_ns: int = 0
     media_ns: int = 0  # last RTP packet
-    # readers to whom media flow in sessions from before the capture -> last packet
-    fed: dict[str, int] = field(default_factory=dict)
+    # readers of sessions from before the capture, with their streams
+    fed_by: dict[str, StreamState] = field(default_factory=dict)
     pictures_ns: int = 0  # last picture of an HTTP response
     pictures_to: str = ""
     sealed_since_ns: int = 0  # RTSPS: since then a lot of data has arrived,
@@ -106,9 +107,14 @@ class Camera(Struct):
         own = next((t.framerate for t in session.tracks if t.media == "video"), None)
         return self.fps_declared or own or self.fps_sdp
 
+    @property
+    def fed(self) -> dict[str, int]:
+        """Readers of sessions from before the capture, with their last packet."""
+        return {client: stream.row.last_ns for client, stream in self.fed_by.items()}
+
     def feeds_another(self, client: str, time_ns: int) -> bool:
         """Its media flow to others then, and not to this client, which never played either."""
-        if client in self.fed or any(
+        if client in self.fed_by or any(
             s.play_ns and s.client == client for s in self.sessions.values()
         ):
             return False

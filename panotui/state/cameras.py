@@ -355,9 +355,7 @@ class CameraBook:
             own = streams.get(camera.address, [])
             camera.media_ns = max((s.row.last_ns for s in own), default=camera.media_ns)
             camera.last_seen_ns = max(camera.last_seen_ns, camera.media_ns)
-            camera.fed = {
-                s.dst: s.row.last_ns for s in own if s.row.session < 0 and s.dst != camera.address
-            }
+            camera.fed_by = {s.dst: s for s in own if s.row.session < 0 and s.dst != camera.address}
             if camera.named_by in ("address", "maker") and (name := maker_name(camera)):
                 self._name(camera, name, "maker")
             state, text, since = state_of(camera, own, now_ns, unseen_until_ns, appliance, final)
