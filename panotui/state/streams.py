@@ -38,6 +38,7 @@ from panotui.model import (
     typed,
 )
 from panotui.state.blindness import Blindness
+from panotui.state.h264_profiles import profile_text
 from panotui.state.thresholds import thresholds
 
 HISTORY_S = 300
@@ -55,10 +56,6 @@ _REPAIRS = frozenset(
     {"RTX", "ULPFEC", "RED", "FLEXFEC", "FLEXFEC-03", "PARITYFEC", "SMPTE2022-1-FEC"}
 )
 _SPARSE = frozenset({"metadata", "repair"})  # sent only when there is an event
-_PROFILES = {
-    66: "Baseline", 77: "Main", 88: "Extended", 100: "High", 110: "High 10", 122: "High 4:2:2",
-    244: "High 4:4:4 Predictive",
-}  # fmt: skip
 
 
 def media_of(codec: str | None) -> str | None:
@@ -75,16 +72,6 @@ def media_of(codec: str | None) -> str | None:
 def number(value: float) -> float | None:
     """A float column's value; None for NaN and infinities."""
     return float(value) if math.isfinite(value) else None
-
-
-def profile_text(profile: int, constraint: int, level: int) -> str | None:
-    """`Main 3.1` of profile_idc, constraint flags and level_idc (H.264 A.2)."""
-    name = _PROFILES.get(profile)
-    if name is None:
-        return None
-    if profile == 66 and constraint & 0x40:
-        name = "Constrained Baseline"
-    return f"{name} {level // 10}.{level % 10}" if level else name
 
 
 _NOTHING_CAME = frozenset({"silence", "backlog"})  # kinds of freezes
