@@ -390,3 +390,15 @@ def test_sessions_that_a_firewall_forgets_are_no_fault_of_the_camera(
     shown = about & {f.id for f in findings if f.hidden_by is None}
     assert shown
     assert shown <= expected
+
+
+def test_a_capture_that_begins_between_packets_out_of_order_loses_nothing() -> None:
+    """The numbers between a late packet and the first captured one came before it began."""
+    wire = Wire()
+    camera = Rtsp(wire)
+    camera.media(1.0, 40.0, packets=1, size=300)
+    late, first = wire.frames[0], wire.frames[4]
+    wire.frames = [first, (first[0] + 1_000, *late[1:]), *wire.frames[5:]]
+    engine = wire.watch()
+    assert [(s.lost, s.lost_unique) for s in engine.snapshot().streams] == [(0, 0)]
+    assert "stream-loss" not in told(engine)

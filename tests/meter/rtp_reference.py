@@ -43,10 +43,12 @@ class Reference:
     gop_frames: int = 0
     delta_max_ms: float = 0.0
     first: int = -1
+    lowest: int = -1
     highest: int = -1
     bad: int = -1
     seen: set[int] = field(default_factory=set)
     missing: set[int] = field(default_factory=set)
+    before: set[int] = field(default_factory=set)  # between a late packet and the first one
     last: Packet | None = None
     stamps: list[int] = field(default_factory=list)
     counted: list[int] = field(default_factory=list)
@@ -74,7 +76,7 @@ class Reference:
 
     def _sequence(self, p: Packet) -> bool:
         if self.highest < 0:
-            self.first = p.sequence + 65536
+            self.first = self.lowest = p.sequence + 65536
             self.highest = self.first - 1
         d = (p.sequence - self.highest) & 0xFFFF
         if d < 3000:
@@ -91,7 +93,7 @@ class Reference:
             self.restarts += 1
             self.highest += 2 * 65536 - ((self.highest - p.sequence) & 0xFFFF)
             self.expected += 1
-            self.first = self.highest
+            self.first = self.lowest = self.highest
             self._arrive(self.highest, False)
             return True
         else:
@@ -100,18 +102,21 @@ class Reference:
                 self.duplicates += 1
             else:
                 self.reordered += 1
-                if extended < self.first:  # the stream began with it
-                    self.expected += self.first - extended
-                    self.missing.update(range(extended, self.first))
-                    self.first = extended
+                if extended < self.first:  # those between may have come before the capture began
+                    self.expected += 1
+                    self.before.update(range(extended, self.lowest))
+                    self.lowest = min(self.lowest, extended)
                 self.missing.discard(extended)
+                self.before.discard(extended)
                 self.seen.add(extended)
             self.received += 1
         return False
 
     def _late(self, sequence: int, d: int) -> bool:
         """A.1 knows no packet that is so late; but a number that is missing is no restart."""
-        return sequence != self.bad and d > 65536 - 256 and self.highest + d - 65536 in self.missing
+        extended = self.highest + d - 65536
+        missing = extended in self.missing or extended in self.before
+        return sequence != self.bad and d > 65536 - 256 and missing
 
     def _arrive(self, extended: int, again: bool) -> None:
         self.received += 1

@@ -8,7 +8,6 @@ due to the path.
 
 from __future__ import annotations
 
-from bisect import insort
 from itertools import pairwise
 
 import numpy as np
@@ -170,48 +169,18 @@ class Gaps:
         gap.capture = gap.capture or self._in_noted_loss(stream, gap.time_ns, gap.lost)
         if gap.capture:
             self._seconds.add_capture_loss(stream, gap.time_ns, gap.lost)
-        insort(self._gaps.setdefault(stream, []), gap, key=lambda other: other.first)
+        self._gaps.setdefault(stream, []).append(gap)
 
     def _fill(self, flawed: Flawed) -> None:
         packets, late = flawed.packets, flawed.late
-        for row, stream, extended, highest, before_ns, earlier in zip(
-            late.tolist(),
+        for stream, extended, highest, before_ns in zip(
             packets.stream(late).tolist(),
             flawed.extended[late].tolist(),
             (flawed.extended - flawed.advance)[late].tolist(),
             packets.before_ns(late).tolist(),
-            flawed.earlier[late].tolist(),
             strict=True,
         ):
-            if earlier:
-                self._begin_earlier(packets, row, stream, extended, earlier)
-            else:
-                self._fill_one(stream, extended, highest, before_ns)
-
-    def _begin_earlier(
-        self, packets: Grouped, row: int, stream: int, extended: int, earlier: int
-    ) -> None:
-        """A stream began `earlier` numbers before the first packet that came: those between are
-        missing.
-        """
-        if earlier == 1:
-            return
-        stamp, time_ns = int(packets.timestamp[row]), int(packets.time_ns[row])
-        self._add(
-            stream,
-            Gap(
-                first=extended + 1,
-                last=extended + earlier - 1,
-                time_ns=time_ns,
-                before_ns=time_ns,
-                number=packets.number_of(row),
-                timestamp_before=stamp,
-                timestamp_after=stamp,
-                damages=int(not packets.flags[row] & MARK),
-                keyframe_tail=False,
-                capture=False,
-            ),
-        )
+            self._fill_one(stream, extended, highest, before_ns)
 
     def write(self, out: Rows, streams: I64) -> None:
         """Add the pending gaps to copies of the streams' rows."""

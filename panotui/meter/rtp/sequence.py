@@ -7,7 +7,7 @@ row: the extended number, its step beyond the highest, whether it counts, and wh
 restarted. Within MAX_DROPOUT and MAX_MISORDER this is array work; around an anomaly packets are
 taken one by one. The caller handles probation. Three things differ from A.1: a missing number
 that arrives is late, not a restart, up to RECENT behind; numbers skipped during a PAUSE were not
-expected; and a stream begins with its lowest number, even if that packet comes after another.
+expected; and packets from before a stream's first one are expected when they come.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Flawed(Struct):
     advance: I64  # (m,) step beyond the highest so far; <= 0 late or duplicate
     counted: Bool  # (m,)
     restarted: Bool  # (m,)
-    earlier: I64  # (m,) numbers by which the stream has begun earlier than was known before
+    earlier: Bool  # (m,) late, with a number below the first one that came
     expected: I64  # (m,) more numbers than before
     distinct: Bool  # (m,) counted, and no duplicate
     late: I64  # rows of `packets` that came behind others, for the first time
@@ -71,7 +71,9 @@ class SequenceNumbers:
     def __init__(self, state: StreamColumns) -> None:
         capacity = state.capacity
         self._state = state
-        self._first: I64 = np.zeros(capacity, np.int64)  # extended, since the sender (re)started
+        # Extended, since the sender (re)started: the first number that came, and the lowest.
+        self._first: I64 = np.zeros(capacity, np.int64)
+        self._lowest: I64 = np.zeros(capacity, np.int64)
         self._received: I64 = np.zeros(capacity, np.int64)
         self.highest: I64 = np.zeros(capacity, np.int64)  # extended
         self._bad: I64 = np.full(capacity, -1, np.int64)
@@ -82,8 +84,9 @@ class SequenceNumbers:
 
     def begin(self, ids: I64, first: U16) -> None:
         """Set streams just before their first number, so that it is a step of one."""
-        self._solid[ids] = self._first[ids] = first.astype(np.int64) + SEQUENCES
-        self.highest[ids] = self._solid[ids] - 1
+        self._first[ids] = first.astype(np.int64) + SEQUENCES
+        self._solid[ids] = self._lowest[ids] = self._first[ids]
+        self.highest[ids] = self._first[ids] - 1
 
     def forget(self, stream: int) -> None:
         self._received[stream] = 0
@@ -148,18 +151,22 @@ class SequenceNumbers:
         self._begin_earlier(flawed, flawed.late)
 
     def _begin_earlier(self, flawed: Flawed, late: I64) -> None:
-        """`late` rows with a lower number than the first one that came: the stream began with it.
+        """Mark `late` rows with a lower number than the first one that came, each number once.
 
-        Rows before a restart are far below.
+        These were expected as well, because they came. Others between may have come before the
+        capture began: they are not lost. Rows before a restart are far below.
         """
         owner = flawed.packets.stream(late)
         before = self._first[owner] - flawed.extended[late]
         early = (before > 0) & (before < RECENT)
+        taken: set[tuple[int, int]] = set()
         for row, stream in zip(late[early].tolist(), owner[early].tolist(), strict=True):
             number = int(flawed.extended[row])
-            if number < self._first[stream]:
-                flawed.earlier[row] = self._first[stream] - number
-                self._first[stream] = number
+            known = self._recent[stream, number & (RECENT - 1)] == number
+            if not known and (stream, number) not in taken:
+                taken.add((stream, number))
+                flawed.earlier[row] = True
+                self._lowest[stream] = min(number, int(self._lowest[stream]))
 
     def _flawed(self, records: Grouped, rows: I64) -> Flawed:
         segments = records.segments
@@ -182,7 +189,7 @@ class SequenceNumbers:
             advance,
             np.ones(segments.n, bool),
             np.zeros(segments.n, bool),
-            np.zeros(segments.n, np.int64),
+            np.zeros(segments.n, bool),
             advance,
             np.zeros(0, bool),
             np.zeros(0, np.int64),
@@ -301,7 +308,7 @@ class SequenceNumbers:
                         behind = np.flatnonzero(out.advance[start:at] <= 0) + start
                         self._begin_earlier(out, behind[out.counted[behind]])
                         highest += 2 * SEQUENCES - ((highest - s) & 0xFFFF)
-                        self._first[stream] = highest
+                        self._first[stream] = self._lowest[stream] = highest
                         out.advance[at] = 1
                     out.extended[at] = highest
                     bad = -1
@@ -364,7 +371,7 @@ class SequenceNumbers:
             return False
         rows = slice(max(start, at - _RECENT_ROWS), at)
         before = extended - out.extended[rows][out.counted[rows]]
-        if extended < self._first[stream] and not ((before > 0) & (before < RECENT)).any():
+        if extended < self._lowest[stream] and not ((before > 0) & (before < RECENT)).any():
             return False  # the stream had not begun
         return bool((before != 0).all())
 
