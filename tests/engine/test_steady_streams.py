@@ -11,7 +11,8 @@ import pytest
 
 from panotui.model import SECOND
 from tests.benchmarks import site_day
-from tests.diagnosis.wire import Rtsp, Wire
+from tests.diagnosis.met.fragments import parts_of
+from tests.diagnosis.wire import Rtsp, Wire, ethernet, udp_segment
 from tests.engine.looking import answers_alike
 from tests.engine.test_steady_seconds import kept_alive
 from tests.made_up import START, site
@@ -204,11 +205,22 @@ def wobbles(wire: Wire, camera: Rtsp) -> None:
         camera.media(at, at + 0.001, fps=25.0, packets=1, size=300, key_every=1)
 
 
+def lacks_a_fragment(wire: Wire, camera: Rtsp) -> None:
+    """A large picture is sent in fragments once, and only the first of them arrives."""
+    camera.media(1.0, 40.0, **USUAL)
+    at, interface, frame, _ = wire.frames[-1]
+    segment = udp_segment(5000, camera.ports, frame[42:] + bytes(1_500))
+    kind, piece = parts_of(segment, camera.address, camera.client, 7)[0]
+    piece = ethernet(camera.mac, camera.client_mac, kind, piece)
+    wire.frames[-1] = (at, interface, piece, len(piece))
+    camera.media(40.0, 140.0, **USUAL)
+
+
 HAPPENS: list[Happens] = [
     whole, loses, loses_one, stops, stands_still, slows_down, grows_fast, few_key_frames,
     tiny_pictures, uneven, stamps_run_wrong, starts_anew, another_source, is_kept_alive,
     is_kept_alive_in_vain, is_torn_down, beside_the_cloud, beside_another, a_host_asks, over_edges,
-    parameters, says_its_time, says_goodbye, out_of_order, wobbles,
+    parameters, says_its_time, says_goodbye, out_of_order, wobbles, lacks_a_fragment,
 ]  # fmt: skip
 
 
@@ -240,6 +252,11 @@ def test_a_session_that_is_kept_alive_needs_no_look(monkeypatch: pytest.MonkeyPa
     """Where its connection is not silent meanwhile; how long a silence was is told at once."""
     passed = answers_alike(lambda wire: played(wire, is_kept_alive, tcp=True), site(), monkeypatch)
     assert {START + at * SECOND for at in (61, 91)} <= set(passed)
+
+
+def test_seconds_pass_again_after_a_missing_fragment(monkeypatch: pytest.MonkeyPatch) -> None:
+    passed = answers_alike(lambda wire: played(wire, lacks_a_fragment), site(), monkeypatch)
+    assert sum(at > START + 60 * SECOND for at in passed) > 50
 
 
 def test_a_second_that_loses_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,6 +81,8 @@ class PiecesRule(Rule):
         return facts.now_ns if self._notes else NEVER
 
     def tick(self, facts: Facts) -> list[Observation]:
+        for key in [k for k, known in self._notes.items() if not _goes_on(k, known, facts)]:
+            del self._notes[key]
         if not self._notes:
             return []
         ways: dict[str, list[_Cut]] = defaultdict(list)
@@ -134,6 +136,17 @@ class PiecesRule(Rule):
             camera, stream, known.since_ns, last.time_ns + SECOND, known.notes[0].packet, cut,
             max(cut, packets), len(seconds), self._given_up.get((camera.address, stream.dst)),
         )  # fmt: skip
+
+
+def _goes_on(key: str, known: _Notes, facts: Facts) -> bool:
+    """Whether the next missing fragment of a stream would belong to this run. While there is one,
+    each second is looked at.
+    """
+    stream = facts.streams.streams.get(key)
+    if stream is None or stream.row.end:
+        return False
+    # two seconds more: a second is told of when the next one is over
+    return stream.row.last_ns - known.notes[-1].time_ns <= LIMITS.window_ns + 2 * SECOND
 
 
 def _alone(one: _Cut, facts: Facts) -> Observation:
