@@ -23,6 +23,7 @@ _BLOCK = 128  # rows
 _POWERS = _DECAY ** np.arange(_BLOCK)
 _UNSCALE, _SCALE, _CARRIED = 1 / _POWERS, _POWERS / 16, _POWERS * _DECAY
 _UNITS = 1 << 23
+_FULL = 2.0**51  # units; a few hours' jitter of a stream
 _FEW = 16  # streams whose blocks are chained one by one
 
 
@@ -63,14 +64,18 @@ class Jitter:
         self._now: F64 = np.zeros(capacity)  # ticks, as all of these
         self._most: F64 = np.zeros(capacity)
         self._count: I64 = np.zeros(capacity, np.int64)
-        self._sum: F64 = np.zeros(capacity)  # in _UNITS, exact to 2^30 ticks
+        # In _UNITS, exact: the sum is that of both, the first of which is a multiple of _FULL.
+        self._sums: F64 = np.zeros(capacity)
+        self._sum: F64 = np.zeros(capacity)
         # (see `_Run`)
         self._level: F64 = np.zeros(capacity)
         self._scaled: F64 = np.zeros(capacity)
 
     def forget(self, stream: int) -> None:
         self._count[stream] = 0
-        for table in (self._now, self._most, self._sum, self._level, self._scaled):
+        for table in (
+            self._now, self._most, self._sums, self._sum, self._level, self._scaled,
+        ):  # fmt: skip
             table[stream] = 0
 
     def fold(self, off: F64, valid: Bool | None, segments: Segments) -> Smoothed:
@@ -87,7 +92,10 @@ class Jitter:
         self._now[ids] = values[part.ends]
         self._most[ids] = np.maximum(self._most[ids], np.maximum.reduceat(values, part.starts))
         self._count[ids] += part.counts
-        self._sum[ids] += np.add.reduceat(np.rint(values * _UNITS), part.starts)
+        total = self._sum[ids] + np.add.reduceat(np.rint(values * _UNITS), part.starts)
+        rest = total % _FULL
+        self._sums[ids] += total - rest
+        self._sum[ids] = rest
         self._level[ids], self._scaled[ids] = run.level, run.scaled
         return Smoothed(values, rows)
 
@@ -127,7 +135,7 @@ class Jitter:
     def write(self, out: Rows, streams: I64, name: str) -> None:
         """Fill `{name}_ms`, `{name}_mean_ms` and `{name}_max_ms` of the streams' rows."""
         now, most, count = self._now[streams], self._most[streams], self._count[streams]
-        total = self._sum[streams] / _UNITS
+        total = (self._sums[streams] + self._sum[streams]) / _UNITS
         known = count > 0
         with np.errstate(divide="ignore", invalid="ignore"):
             to_ms = np.where(out["clock_rate"] > 0, 1000 / out["clock_rate"], np.nan)

@@ -82,3 +82,16 @@ def test_no_digit_depends_on_how_rows_are_cut(
     np.testing.assert_array_equal(whole, pieced)
     for name in row.dtype.names or ():
         np.testing.assert_array_equal(row[name], rows[name])
+
+
+def test_the_mean_of_a_day_does_not_depend_on_the_cut() -> None:
+    """The sum of so many values has more digits than a float."""
+    values = np.random.default_rng(6).exponential(5e5, 60_000)
+    rows = []
+    for step in (100, 700, 1_000):
+        jitter = Jitter(1)
+        for start in range(0, len(values), step):
+            part = values[start : start + step]
+            jitter.fold(part, None, Segments(np.zeros(len(part), np.int64)))
+        rows.append(written(jitter, 1))
+    assert rows[0] == rows[1] == rows[2]
