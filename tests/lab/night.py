@@ -231,17 +231,20 @@ def note(night: Night, what: dict[str, Any]) -> None:
 
 # ---------------------------------------------------------------------- measuring
 def sample(recorder: int, folder: Path) -> dict[str, Any]:
-    """Memory (MB; `pss`: what is shared counted once), descriptors and CPU seconds of all of it."""
+    """Memory (MB; `pss`: what is shared counted once; `rss_0`: the recorder's, then each meter's),
+    descriptors and CPU seconds of all of it.
+    """
     children = Path(f"/proc/{recorder}/task/{recorder}/children").read_text().split()
     pids = [recorder, *map(int, children)]
-    rss = pss = cpu = 0.0
+    pss = cpu = 0.0
+    rss: list[float] = []
     descriptors = 0
     tick = os.sysconf("SC_CLK_TCK")
     for pid in pids:
         place = Path(f"/proc/{pid}")
         for line in (place / "smaps_rollup").read_text().splitlines():
             if line.startswith("Rss:"):
-                rss += int(line.split()[1]) / 1024
+                rss.append(int(line.split()[1]) / 1024)
             elif line.startswith("Pss:"):
                 pss += int(line.split()[1]) / 1024
         times = (place / "stat").read_text().rpartition(")")[2].split()
@@ -251,7 +254,8 @@ def sample(recorder: int, folder: Path) -> dict[str, Any]:
     return {
         "time": round(time.time(), 1),
         "processes": len(pids),
-        "rss_mb": round(rss, 1),
+        "rss_mb": round(sum(rss), 1),
+        **{f"rss_{number}_mb": round(each, 1) for number, each in enumerate(rss)},
         "pss_mb": round(pss, 1),
         "descriptors": descriptors,
         "cpu_s": round(cpu, 2),

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from panotui.model import FindingRecord
+from panotui.model import SECOND, FindingRecord
 from panotui.recording.reader import Recording
 from panotui.report.markdown import escaped, markdown
 from panotui.report.story import Story, story_of
@@ -77,8 +77,14 @@ def follows(done: Done, finding: FindingRecord) -> bool:
 
 
 def is_on(page: str, finding: FindingRecord) -> bool:
-    """Whether the page has a finding's sentence; one that came again is told with its last time."""
-    return escaped(finding.text) in page or bool(finding.earlier)
+    """Whether a page has a finding: its sentence, or the time of this period of it. One that came
+    again stands there once, with its last sentence and the times of all its periods.
+    """
+    began = datetime.fromtimestamp(finding.first_time_ns // SECOND, UTC)
+    when = f"from {began:%Y-%m-%d %H:%M:%S} "
+    return escaped(finding.text) in page or any(
+        when in line and line.endswith(finding.id) for line in page.splitlines()
+    )
 
 
 def clock(time_s: float) -> str:
@@ -120,7 +126,8 @@ def measured(folder: Path) -> None:
         rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
     warm = [row for row in rows if row["time"] - rows[0]["time"] >= WARM_S] or rows
     hours = max(1e-9, (warm[-1]["time"] - warm[0]["time"]) / 3600)
-    for name in ("rss_mb", "pss_mb", "descriptors", "folder_mb"):
+    each = sorted(name for name in warm[0] if name.startswith("rss_") and name != "rss_mb")
+    for name in ("rss_mb", *each, "pss_mb", "descriptors", "folder_mb"):
         values = [row[name] for row in warm]
         grown = (values[-1] - values[0]) / hours
         print(f"{name}: {values[0]:g} after {WARM_S / 60:.0f} min, {values[-1]:g} at the end,"
