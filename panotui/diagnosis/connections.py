@@ -325,8 +325,11 @@ def _as_ends(facts: Facts, client: str, server: str, host: str, silent_s: float)
     camera = facts.cameras.get(server)
     if camera is None:
         return (f"mqtt-flapping|{host} {client}",)
-    announced = min((s.timeout_s for s in camera.sessions.values()), default=0)
+    sessions = camera.sessions.values()
+    announced = min((s.timeout_s for s in sessions), default=0)
     if announced and silent_s >= announced:
         return ()
+    if any(s.client != client and s.ended and not s.let_go_ns for s in sessions):
+        return ()  # another reader's session ended too, perhaps for another reason
     anchor = anchor_of(camera)
     return tuple(f"{kind}|{anchor}" for kind in ("rtsp-closed", "rtsp-timeout", "rtsp-keepalive"))

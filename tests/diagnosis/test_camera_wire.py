@@ -402,3 +402,20 @@ def test_a_capture_that_begins_between_packets_out_of_order_loses_nothing() -> N
     engine = wire.watch()
     assert [(s.lost, s.lost_unique) for s in engine.snapshot().streams] == [(0, 0)]
     assert "stream-loss" not in told(engine)
+
+
+def test_a_firewall_that_forgets_one_reader_hides_no_other_readers_end() -> None:
+    wire = Wire()
+    for turn in range(4):
+        at = 0.2 + turn * 61
+        session = Rtsp(wire, 40_000 + turn, ports=6000 + 2 * turn).play(at)
+        session.media(at + 0.4, at + 58, fps=5)
+        session.flow.send(at + 58.3, b"GET_PARAMETER * RTSP/1.0\r\nCSeq: 9\r\n\r\n")
+        session.flow.segment(at + 58.3001, False, RST)
+    other = {"client": "10.20.0.77", "client_mac": "02:00:00:00:07:77"}
+    second = Rtsp(wire, 45_000, ports=7000, **other).play(20.0)
+    second.media(20.4, 40.0, fps=5)
+    second.flow.reset(40.2)
+    findings = wire.watch(end=at + 61).snapshot().findings
+    shown = {f.id for f in findings if f.hidden_by is None}
+    assert {"idle-timeout", "rtsp-closed"} <= shown
