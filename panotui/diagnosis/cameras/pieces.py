@@ -145,8 +145,8 @@ def _goes_on(key: str, known: _Notes, facts: Facts) -> bool:
     stream = facts.streams.streams.get(key)
     if stream is None or stream.row.end:
         return False
-    # two seconds more: a second is told of when the next one is over
-    return stream.row.last_ns - known.notes[-1].time_ns <= LIMITS.window_ns + 2 * SECOND
+    told_ns = known.notes[-1].time_ns + SECOND + SECOND  # when the second after its own is over
+    return stream.row.last_ns - told_ns <= LIMITS.window_ns
 
 
 def _alone(one: _Cut, facts: Facts) -> Observation:
