@@ -134,7 +134,8 @@ class GatewayRule(Rule):
     def _silent_cameras(unanswered: dict[str, Question], facts: Facts) -> None:
         for address, camera in facts.cameras.cameras.items():
             row = unanswered.get(address)
-            if row is not None and not _repeated(row):
+            would_show = camera.media_ns or camera.connected_ns  # what it sends passes here
+            if row is not None and not would_show and not _repeated(row):
                 row = None  # not repeated soon: its answer went past this vantage
             if row is not None and not camera.arp_silent_ns:
                 camera.arp_silent_ns = row.first_ns

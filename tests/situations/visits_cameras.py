@@ -239,9 +239,8 @@ def camera_got_another_address_by_dhcp(seed: int) -> Yard:
     y.lease(55, new, srv, y.camrouter.ip, y.camrouter.ip)
     y.arp(56, 1, new, new.ip)
     y.arp(58, 1, new, y.camrouter.ip)
-    for n in range(25):
-        for again in range(3):  # a second apart, as whoever gets no answer asks again
-            y.arp(36 + 3.1 * n + again, 1, y.eth0, c.ip)
+    for n in range(30):
+        y.arp(36 + 2.6 * n, 1, y.eth0, c.ip)
     for n in range(6):
         y.arp(60 + 9 * n, 1, new, y.camrouter.ip)
         y.arp(60.001 + 9 * n, 2, y.camrouter, new.ip, to=new.mac)
