@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from panotui.model import SECOND, EndpointRecord, FindingRecord, Snapshot, StreamRecord
 from panotui.model.quantities import rate
 from panotui.state.standing import (
+    but_said,
     cameras_said,
     endpoints_said,
     unseen,
@@ -78,11 +79,10 @@ def _ports(text: _Text, snapshot: Snapshot) -> None:
     levels |= {"warning": "warn", "error": "bad"}
     for port in snapshot.ports:
         address = ", ".join(port.addresses[:2])
-        but = f", but {port.trouble_text}" if port.standing != port.state else ""
         text.row(
             levels.get(port.standing, "none"),
-            f"{port.name} {port.role or ''} {port.state}{but}  {address}  in {port.packets_in:,}"
-            f" out {port.packets_out:,} packets, peak in {rate(port.peak_in_bps)} out"
+            f"{port.name} {port.role or ''} {port.state}{but_said(port)}  {address}"
+            f"  in {port.packets_in:,} out {port.packets_out:,} packets, peak in {rate(port.peak_in_bps)} out"
             f" {rate(port.peak_out_bps)}".replace("  ", " "),
         )
 
@@ -105,8 +105,11 @@ def _cameras(text: _Text, snapshot: Snapshot) -> None:
         by_camera.setdefault(stream.camera, []).append(stream)
     for camera in snapshot.cameras[:_LISTED]:
         level = _CAMERA_LEVELS.get(camera.standing, "bad")
-        but = f", but {camera.trouble_text}" if camera.standing != camera.state else ""
-        text.row(level, f"{camera.name} {camera.address}  {camera.state_text or camera.state}{but}")
+        text.row(
+            level,
+            f"{camera.name} {camera.address}  {camera.state_text or camera.state}"
+            f"{but_said(camera)}",
+        )
         for stream in by_camera.get(camera.name, ())[:6]:
             text.lines.append(f"     {_stream(stream)}")
     text.more(len(snapshot.cameras))
@@ -119,13 +122,12 @@ def _stream(stream: StreamRecord) -> str:
     fps = f" {stream.fps:.1f} fps" if stream.fps is not None else ""
     lost = 100 * stream.lost / stream.expected if stream.expected else 0.0
     jitter = f" jitter {stream.jitter_mean_ms:.1f} ms" if stream.jitter_mean_ms is not None else ""
-    but = f", but {stream.trouble_text}" if stream.standing != stream.state else ""
     held = len(stream.freezes)
     frozen = f" {held} freeze{'s' if held > 1 else ''}" if held else ""
     return (
         f"{stream.codec or 'codec unknown'}{size}{fps} {rate(stream.bitrate_mean_bps)}"
         f" {stream.transport} loss {lost:.2f}% ({stream.lost:,}){jitter}{frozen}"
-        f" {stream.state}{but}"
+        f" {stream.state}{but_said(stream)}"
     )
 
 

@@ -14,6 +14,7 @@ from panotui.report import content, glance, measures, wording
 from panotui.report.content import GLYPHS, LEVELS
 from panotui.report.page import name_of, title_of
 from panotui.report.story import Story
+from panotui.state.standing import but_said
 
 ROWS_MAX = 100
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~#!&@])")
@@ -59,8 +60,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
 
 def _standing(record: CameraRecord) -> str:
     """A state with the glyph of the worst open finding about it."""
-    but = f", but {record.trouble_text}" if record.standing != record.state else ""
-    return f"{GLYPHS[LEVELS.get(record.standing, 'none')]} {record.state}{but}"
+    return f"{GLYPHS[LEVELS.get(record.standing, 'none')]} {record.state}{but_said(record)}"
 
 
 def _state(word: str) -> str:

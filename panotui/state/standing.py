@@ -16,6 +16,7 @@ from panotui.model import (
     ClockRecord,
     CountsRecord,
     EndpointRecord,
+    PortRecord,
     Snapshot,
     StreamRecord,
 )
@@ -108,6 +109,15 @@ def endpoints_said(counts: CountsRecord) -> str:
     """`3 of 6 needed reachable, 2 not seen`: only needed endpoints are counted."""
     words = f"{counts.endpoints_ok} of {counts.endpoints} needed reachable"
     return words + (f", {counts.endpoints_unseen} not seen" if counts.endpoints_unseen else "")
+
+
+def but_said(record: PortRecord | CameraRecord | StreamRecord) -> str:
+    """`, but its key frames are rare`: the worst finding beside a state that alone would be well;
+    empty without one. Recordings of earlier versions name no more than its id.
+    """
+    if record.standing == record.state:
+        return ""
+    return f", but {record.trouble_text or 'something is wrong'}"
 
 
 def violations_said(counts: CountsRecord) -> str:

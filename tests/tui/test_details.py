@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from panotui.model import SECOND, FindingRecord
+from panotui.state.standing import but_said
 from panotui.tui.effects import Copy, Send
 from panotui.views.frames import Done
 from tests.tui import frames_builder
@@ -199,7 +200,10 @@ def told_of_a_port(finding: FindingRecord) -> Driven:
     site.findings = (finding,)
     if finding.severity != "info":
         first, second = site.ports
-        told = {"trouble": finding.id, "trouble_severity": finding.severity}
+        told = {
+            "trouble": finding.id, "trouble_severity": finding.severity,
+            "trouble_text": "its gateway is wrong", "trouble_word": "gateway",
+        }  # fmt: skip
         site.ports = (first, replace(second, state="up", **told))
     return Driven(site)
 
@@ -212,14 +216,23 @@ def test_a_port_that_is_up_and_in_trouble_says_with_what() -> None:
             action="Correct the gateway of eth1", first_time_ns=NOW - 60 * SECOND, last_time_ns=NOW,
         )
     )  # fmt: skip
-    assert "eth1 wrong-gateway" in driven.lines()[1]
+    assert "eth1 gateway" in driven.lines()[1]
     tile = next(line for line in driven.lines() if line.startswith(" ✖ eth1"))
-    assert "wrong-gateway" in tile
+    assert "gateway" in tile
     lines = driven.press("j", "enter").lines()
     assert lines[1].startswith(" ✖ port eth1")
     assert "wrong-gateway  since " in lines[1]
     assert lines[2].startswith(" BECAUSE     Port eth1 sends to a gateway")
     assert lines[3].startswith(" WHAT TO DO  Correct the gateway of eth1")
+
+
+def test_trouble_of_a_recording_without_words_for_it_is_shown_as_trouble() -> None:
+    site = frames_builder.well()
+    first, second = site.ports
+    site.ports = (first, replace(second, state="up", trouble="x", trouble_severity="error"))
+    assert "eth1 trouble" in Driven(site).lines()[1]
+    assert but_said(site.ports[1]) == ", but something is wrong"
+    assert but_said(first) == ""
 
 
 def test_information_about_a_port_that_is_well_is_a_note_and_no_cause() -> None:

@@ -38,7 +38,7 @@ from panotui.tui.pages import endpoints, findings, streams, violations
 from panotui.tui.quantities import count, milliseconds, number, round_trip, since
 from panotui.views.identity import endpoint_names
 from panotui.views.subjects import row_key
-from panotui.views.words import state_word
+from panotui.views.words import TROUBLE, state_word
 
 _PORT_ROLES = {"camera": "cameras", "cloud": "cloud", "both": "both"}
 CELL, TILE_MOST = 26, 44  # cells per endpoint in the grid
@@ -187,7 +187,9 @@ def _address(port: PortRecord) -> str:
 
 def port_word(port: PortRecord) -> str:
     """`silent`, or the finding about a port that is up."""
-    return port.trouble_word or port.state if port.state == "up" else port.state
+    if port.standing == port.state or port.state != "up":
+        return port.state
+    return port.trouble_word or TROUBLE
 
 
 def _port(port: PortRecord, scene: Scene, address: int, neighbour: int) -> _Unit:
