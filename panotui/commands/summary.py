@@ -82,8 +82,8 @@ def _ports(text: _Text, snapshot: Snapshot) -> None:
         text.row(
             levels.get(port.standing, "none"),
             f"{port.name} {port.role or ''} {port.state}{but_said(port)}  {address}"
-            f"  in {port.packets_in:,} out {port.packets_out:,} packets, peak in {rate(port.peak_in_bps)} out"
-            f" {rate(port.peak_out_bps)}".replace("  ", " "),
+            f"  in {port.packets_in:,} out {port.packets_out:,} packets,"
+            f" peak in {rate(port.peak_in_bps)} out {rate(port.peak_out_bps)}".replace("  ", " "),
         )
 
 

@@ -221,7 +221,7 @@ def test_a_port_that_is_up_and_in_trouble_says_with_what() -> None:
     assert "gateway" in tile
     lines = driven.press("j", "enter").lines()
     assert lines[1].startswith(" ✖ port eth1")
-    assert "wrong-gateway  since " in lines[1]
+    assert "gateway  since " in lines[1]
     assert lines[2].startswith(" BECAUSE     Port eth1 sends to a gateway")
     assert lines[3].startswith(" WHAT TO DO  Correct the gateway of eth1")
 
