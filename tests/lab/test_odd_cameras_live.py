@@ -52,7 +52,7 @@ ODD = (
     Odd("dark", "nothing", "udp", "udp-blocked", "Camera dark plays, but no video", "Allow UDP"),
     Odd(
         "still", "nothing", "tcp", "stream-frozen",
-        says="Camera still (is frozen|has answered PLAY)", acts="still|camera",
+        says="Camera still (is frozen|answered PLAY)", acts="still|camera",
     ),
 )  # fmt: skip
 
