@@ -257,15 +257,18 @@ def test_udp_from_the_internet_is_inbound_where_nobody_can_have_asked(
     assert ("inbound-internet" in found) == is_told
 
 
-@pytest.mark.parametrize("answers", [False, True])
-def test_a_knock_at_a_camera_port_is_no_stream_that_leaves(answers: bool) -> None:
-    scene = Scene(site())
+@pytest.mark.parametrize("how", ["silence", "reset", "rtsp"])
+def test_a_knock_at_a_camera_port_is_no_stream_that_leaves(how: str) -> None:
+    scene, answers = Scene(site()), how == "rtsp"
     if answers:
         scene.tick([answered(1, CLOUD, PUBLIC, 554, app="rtsp")])
+    elif how == "reset":
+        refused = {"state": "refused", "packets_in": 1, "rst_in": 1}
+        scene.tick([flow(1, CLOUD, PUBLIC, 554, syn_out=1, packets_out=1, **refused)])
     else:
         scene.tick([flow(1, CLOUD, PUBLIC, 554, syn_out=2, packets_out=2)])
     scene.pass_time(2)
     found = scene.findings()["stream-leak"]
     (violation,) = scene.engine.snapshot().violations
     assert ("tries to open" in found.text) == (not answers)
-    assert ("tries to open" in violation.text) == (not answers)
+    assert ("exchange a camera stream" in violation.text) == answers

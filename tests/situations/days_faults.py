@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.situations.trace import BCAST, Host, Tcp
 from tests.situations.trace_media import Session
 from tests.situations.trace_names import dns, lease, ntp
-from tests.situations.trace_site import Day
+from tests.situations.trace_site import Day, scene
 from tests.situations.visit import visit
 
 
@@ -42,25 +42,6 @@ def boot(p, t, old=None, ask_ntp=True, cam=True):
         for i in range(4):
             ntp(w, t + 5.2 + i * 2, p.a1, p.ntp_, off=(-1.2 if i == 0 else 0.0))
     return t + 8
-
-
-def scene(seed, end=80, cams=2, other=None, **k):
-    p = Day(
-        seed,
-        k.pop("top", "dual"),
-        cams,
-        cam={"fps": 10, "kbps": 120, "gop": 2.0} | k.pop("cam", {}),
-    )
-    p.arps(0.1, end)
-    p.cloud(0.5, end)
-    p.lan(end)
-    p.stream(
-        0.3,
-        end,
-        which=range(cams) if other is None else [i for i in range(cams) if i != other],
-        **k,
-    )
-    return p
 
 
 @visit("rtsp-auth", "dns-nxdomain", "neighbour-silent")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.situations.trace import BCAST, SYNOPT, Host, S, Tcp
 from tests.situations.trace_names import bpdu, dhcp, lease, lopts, ntp
-from tests.situations.trace_site import Day
+from tests.situations.trace_site import Day, scene
 from tests.situations.trace_tls import (
     alert,
     data,
@@ -41,25 +41,6 @@ def rest(p, end, arps=True, cloud=True, which=None, lan=True):
 
 def lightcams(seed, cams=2, **k):
     return Day(seed, cams=cams, cam={"fps": 5, "kbps": 40, "gop": 2.0}, **k)
-
-
-def scene(seed, end=80, cams=2, other=None, **k):
-    p = Day(
-        seed,
-        k.pop("top", "dual"),
-        cams,
-        cam={"fps": 10, "kbps": 120, "gop": 2.0} | k.pop("cam", {}),
-    )
-    p.arps(0.1, end)
-    p.cloud(0.5, end)
-    p.lan(end)
-    p.stream(
-        0.3,
-        end,
-        which=range(cams) if other is None else [i for i in range(cams) if i != other],
-        **k,
-    )
-    return p
 
 
 def boot(p, t, old=None, ask_ntp=True, cam=True):

@@ -8,7 +8,7 @@ import struct
 from tests.situations.trace import Host, Tcp, addr, csum, mac, rnd
 from tests.situations.trace_media import Cam, Session
 from tests.situations.trace_names import dhcp, dns, lopts, ntp, qname
-from tests.situations.trace_site import Day
+from tests.situations.trace_site import Day, scene
 from tests.situations.trace_tls import Tls, data, hash_, hello, rec, shello
 from tests.situations.visit import visit
 
@@ -29,25 +29,6 @@ def rest(p, end, arps=True, cloud=True, which=None, lan=True):
     if lan:
         p.lan(end)
     p.stream(0.3, end, which=which)
-    return p
-
-
-def scene(seed, end=80, cams=2, other=None, **k):
-    p = Day(
-        seed,
-        k.pop("top", "dual"),
-        cams,
-        cam={"fps": 10, "kbps": 120, "gop": 2.0} | k.pop("cam", {}),
-    )
-    p.arps(0.1, end)
-    p.cloud(0.5, end)
-    p.lan(end)
-    p.stream(
-        0.3,
-        end,
-        which=range(cams) if other is None else [i for i in range(cams) if i != other],
-        **k,
-    )
     return p
 
 

@@ -278,3 +278,23 @@ class Day:
                 b"LOCATION: http://%s:80/rootDesc.xml\r\n\r\n" % c.ip.encode(),
                 ttl=4,
             )
+
+
+def scene(seed, end=80, cams=2, other=None, **k):
+    "A site that lives; `other`: a camera that is not read here."
+    p = Day(
+        seed,
+        k.pop("top", "dual"),
+        cams,
+        cam={"fps": 10, "kbps": 120, "gop": 2.0} | k.pop("cam", {}),
+    )
+    p.arps(0.1, end)
+    p.cloud(0.5, end)
+    p.lan(end)
+    p.stream(
+        0.3,
+        end,
+        which=range(cams) if other is None else [i for i in range(cams) if i != other],
+        **k,
+    )
+    return p

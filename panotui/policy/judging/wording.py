@@ -119,10 +119,11 @@ def _leak_text(judge: Judge, f: FlowFacts, d: Decision) -> str:
     a, b = peer(judge, f.client, f.client_who), peer(judge, f.server, f.server_who)
     if d.detail.startswith("camera:"):
         return f"{_sentence(a)} contacts {b} by {service(f)}: a camera must not reach the internet"
-    if f.transport == "tcp" and not f.answered and not f.supposed and not f.mid_stream:
+    if f.transport == "tcp" and f.app is None and f.session is None:
+        # known by its port alone: refused, unanswered, or not read yet
         return (
-            f"{_sentence(a)} tries to open a camera stream at {b} by {service(f)}: a stream must"
-            " not cross the border of the site; no answer was seen"
+            f"{_sentence(a)} contacts {b} by {service(f)}, a port of camera streams: they must not"
+            " cross the border of the site"
         )
     return f"{_sentence(a)} and {b} exchange a camera stream by {service(f)}: it leaves the site"
 
