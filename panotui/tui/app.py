@@ -463,6 +463,7 @@ class Panotui(TightApp):
         screen.query_one("#header", Lines).show([picture.header])
         screen.query_one("#body", Lines).show(picture.body)
         screen.query_one("#footer", Lines).show([picture.footer])
+        self.session.drawn(now)
 
     def _try_later(self) -> None:
         if self._retry is None:

@@ -28,6 +28,7 @@ from panotui.views.subjects import PANES
 
 WIDTH_MIN, HEIGHT_MIN = 60, 16
 MESSAGE_S = 5.0
+UNDRAWN_S = 60.0  # after that it is no news
 
 
 class Opened(Struct):
@@ -99,6 +100,7 @@ class ScreenState:
         self.message = ""
         self.message_role: Role = "plain"
         self.message_until = 0.0
+        self.message_undrawn = False
         self.items: list[Item] = []
         self.page_top = 0  # lines above the page: notices, a time line
         self.strips_row: int | None = None  # line of the page at which strips begin
@@ -139,9 +141,17 @@ class ScreenState:
         return said
 
     def say(self, text: str, now: float, role: Role = "plain") -> None:
-        """One line for the user, for a few seconds."""
+        """One line for the user, for a few seconds from when it is drawn."""
         self.message, self.message_role = text, role
-        self.message_until = now + MESSAGE_S
+        self.message_until, self.message_undrawn = now + UNDRAWN_S, True
+
+    def drawn(self, now: float) -> None:
+        """A picture of this state is on its way to the terminal.
+
+        A slow terminal may take longer for one picture than a message stands: its time begins here.
+        """
+        if self.message_undrawn:
+            self.message_until, self.message_undrawn = now + MESSAGE_S, False
 
     def working_keys(self) -> list[keys.Key]:
         """The keys that work here."""

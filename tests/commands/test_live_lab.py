@@ -35,6 +35,7 @@ DEMO = REPOSITORY / "panotui" / "sources" / "demo"
 SITE = str(DEMO / "site.toml")
 PANOTUI = [sys.executable, "-m", "panotui"]
 SPEED = 6
+QUESTION = b"\x1b[?2026$p"  # whether a picture has arrived
 EVE = json.loads((REPOSITORY / "tests" / "telemetry" / "eve.schema.json").read_text("utf-8"))
 
 
@@ -235,6 +236,7 @@ class Screen:
         fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, size)
         self._screen = pyte.Screen(80, 24)
         self._stream = pyte.ByteStream(self._screen)
+        self._tail = b""  # of a question that came in two reads
 
     def pump(self, seconds: float) -> bool:
         """Take what comes; false when the program has closed its terminal."""
@@ -244,10 +246,15 @@ class Screen:
             data = os.read(self._terminal, 65536)
         except OSError:
             return False
-        for _ in range(data.count(b"\x1b[?2026$p")):
+        ended = not data
+        data = self._tail + data
+        for _ in range(data.count(QUESTION)):
             os.write(self._terminal, b"\x1b[?2026;2$y")
-        self._stream.feed(data.replace(b"\x1b[?2026$p", b""))
-        return bool(data)
+        data = data.replace(QUESTION, b"")
+        kept = next((n for n in range(len(QUESTION) - 1, 0, -1) if data.endswith(QUESTION[:n])), 0)
+        data, self._tail = data[: len(data) - kept], data[len(data) - kept :]
+        self._stream.feed(data)
+        return not ended
 
     def text(self) -> str:
         return "\n".join(self._screen.display)

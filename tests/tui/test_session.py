@@ -406,3 +406,26 @@ def test_unknown_keys_do_nothing(plant: Driven) -> None:
         plant.press(key)
     assert plant.text() == before
     assert Fetch() not in plant.effects
+
+
+# ------------------------------------------------------------ messages
+
+
+def test_a_message_stands_for_seconds_from_when_it_is_drawn(plant: Driven) -> None:
+    """A slow line may take longer for one picture than a message stands."""
+    session = plant.session
+    session.say("25 packets written", plant.now)
+    plant.now += 20.0
+    assert "25 packets written" in plant.text()
+    session.drawn(plant.now)
+    plant.now += 4.0
+    assert "25 packets written" in plant.text()
+    session.drawn(plant.now)  # another picture of it does not prolong it
+    plant.now += 2.0
+    assert "25 packets written" not in plant.text()
+
+
+def test_a_message_that_was_never_drawn_is_no_news_after_a_minute(plant: Driven) -> None:
+    plant.session.say("25 packets written", plant.now)
+    plant.now += 61.0
+    assert "25 packets written" not in plant.text()
