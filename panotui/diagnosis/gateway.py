@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import OrderedDict
+from functools import lru_cache
 
 import numpy as np
 from msgspec import Struct
@@ -530,5 +531,11 @@ def _declared(facts: Facts) -> bool:
 def _declared_network(facts: Facts, address: str) -> _Interface | None:
     for port in facts.site.ports.values():
         if port.address and "/" in port.address and port.address.split("/")[0] == address:
-            return ipaddress.ip_interface(port.address)
+            return _interface(port.address)
     return None
+
+
+@lru_cache(maxsize=64)
+def _interface(text: str) -> _Interface:
+    """Each flow asks for the few networks of the site file."""
+    return ipaddress.ip_interface(text)

@@ -320,11 +320,12 @@ class Panotui(TightApp):
         """One request in flight, at the configured rate, and at once if a key needs it."""
         loop = asyncio.get_running_loop()
         due = loop.time()
+        for_key = True
         while True:
             self._wake.clear()
             asked_at = loop.time()
             try:
-                await self._exchange()
+                await self._exchange(for_key)
             except PanotuiError as error:
                 if not isinstance(self.source, ReattachableSource):
                     self._fatal(str(error), error.exit_code)
@@ -333,7 +334,8 @@ class Panotui(TightApp):
             due = max(due + 1 / self.rate_hz, asked_at + 0.02)
             if due < loop.time() - 1:
                 due = loop.time()
-            if await self._woken(due):
+            for_key = await self._woken(due)
+            if for_key:
                 due = loop.time()
 
     async def _reattached(self, source: ReattachableSource) -> None:
@@ -368,20 +370,23 @@ class Panotui(TightApp):
             else:
                 return True
 
-    async def _exchange(self) -> None:
+    async def _exchange(self, for_key: bool) -> None:
         asked, self._commands = self._commands, []
         for command in asked:
             answer = await self.source.ask(command)
-            self._answered(answer)
+            self._answered(answer, for_key=for_key)
             if isinstance(answer, Done) and answer.pending and command not in self._commands:
                 self._commands.append(command)  # with the next picture
         again = True
         for _ in range(3):  # the cursor's row may have left the requested window
             if not again:
                 break
-            again = self._answered(await self.source.ask(self.session.view()))
+            again = self._answered(await self.source.ask(self.session.view()), for_key=for_key)
 
-    def _answered(self, answer: Answer) -> bool:
+    def _answered(self, answer: Answer, *, for_key: bool = False) -> bool:
+        """Show an answer; True if another one is needed. `for_key`: a key has asked for it, and its
+        picture is the key's.
+        """
         now = monotonic()
         again = False
         if isinstance(answer, Frame):
@@ -396,7 +401,7 @@ class Panotui(TightApp):
                 return False
         elif isinstance(answer, Done):
             self.session.told(answer, now)
-        self.draw()
+        self.draw(for_key=for_key)
         return again
 
     def _is_news(self, answer: Frame) -> bool:
@@ -468,7 +473,7 @@ class Panotui(TightApp):
     def _try_later(self) -> None:
         if self._retry is None:
             loop = asyncio.get_running_loop()
-            self._retry = loop.call_later(0.1, self._try_now)
+            self._retry = loop.call_later(self.pacer.try_in_s(monotonic()), self._try_now)
 
     def _try_now(self) -> None:
         self._retry = None

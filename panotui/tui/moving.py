@@ -14,8 +14,10 @@ from panotui.views.subjects import row_key
 
 
 def follow(screen: ScreenState, table: Table, frame: Frame) -> bool:
-    """Keep the cursor on its row's key, wherever the row is now."""
+    """Keep the cursor on its row's key, wherever the row is; True if another frame is needed."""
     place, view = screen.place, frame.view
+    if view.first != max(0, place.first):
+        return True  # a key has scrolled since this was requested: its place stands
     above = fixed_rows(table, frame, screen.page_height())
     rows = window_rows(table, frame, screen.page_height())
     place.first = frame.first

@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 
 PATIENCE_S = 3.0
 PROVEN_PATIENCE_S = 10.0  # a terminal that has answered before will answer again: its link is slow
+RETRY_S = 0.1
 Report: TypeAlias = Literal["mode", "status"]
 
 # DECRQM of synchronised output, and the device status report of the VT100.
@@ -82,6 +83,14 @@ class Pacer:
         if for_key:
             return True
         return now - self._answered_at >= self.round_trip_s
+
+    def try_in_s(self, now: float) -> float:
+        """Seconds until a picture that may not be drawn now is tried again; an answer of the
+        terminal brings it forward.
+        """
+        if self._outstanding:
+            return RETRY_S
+        return max(0.0, self._answered_at + self.round_trip_s - now)
 
     def reset(self) -> None:
         """The terminal was released and taken again."""

@@ -173,6 +173,32 @@ def test_one_request_is_in_flight_and_a_frozen_screen_asks_nothing() -> None:
     run(check())
 
 
+def test_the_answer_to_a_key_is_the_keys_picture() -> None:
+    """It need not leave half of the link free, as the picture of a second must."""
+    drawn: list[tuple[str, bool]] = []
+
+    class Watched(Panotui):
+        def draw(self, *, for_key: bool = False) -> None:
+            known = "streams" in self.session.frames
+            drawn.append((self.session.pane, for_key if known else False))
+            super().draw(for_key=for_key)
+
+    async def check() -> None:
+        source = SiteSource(frames_builder.plant(), step=True)
+        app = Watched(source, session=Session(zone=BERLIN), rate_hz=1)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await until(lambda: "PORTS" in shown(app), pilot)
+            await pilot.press("3")
+            await until(lambda: "losing" in shown(app), pilot)
+            assert ("streams", True) in drawn
+            drawn.clear()
+            source.site.advance()
+            await until(lambda: bool(drawn), pilot)
+            assert drawn[0] == ("streams", False)
+
+    run(check())
+
+
 def test_packets_that_are_still_gathered_are_asked_for_until_they_are_there() -> None:
     """One `w` is enough, also while the picture is frozen."""
 

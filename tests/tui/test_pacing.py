@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from panotui.tui.pacing import PATIENCE_S, PROVEN_PATIENCE_S, Pacer
+from panotui.tui.pacing import PATIENCE_S, PROVEN_PATIENCE_S, RETRY_S, Pacer
 
 
 def test_the_next_picture_waits_for_the_terminals_answer() -> None:
@@ -26,6 +26,16 @@ def test_a_slow_link_keeps_half_its_time_for_keys() -> None:
     assert not pacer.may_draw(1.5, 0)
     assert pacer.may_draw(1.5, 0, for_key=True)
     assert pacer.may_draw(2.1, 0)
+
+
+def test_a_picture_that_had_to_wait_is_drawn_as_soon_as_its_half_of_the_link_is_free() -> None:
+    pacer = Pacer()
+    pacer.sent(0.0)
+    assert pacer.try_in_s(0.5) == RETRY_S  # the terminal's answer comes first
+    pacer.answered(0.6)
+    assert pacer.may_draw(0.75 + pacer.try_in_s(0.75), 0)
+    assert 0.44 < pacer.try_in_s(0.75) < 0.46
+    assert pacer.try_in_s(5.0) == 0.0
 
 
 def test_a_terminal_without_mode_reports_is_asked_for_its_status() -> None:

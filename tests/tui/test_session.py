@@ -7,7 +7,7 @@ import pytest
 
 from panotui.model import SECOND
 from panotui.tui.effects import Copy, Fetch, Help, Quit, Rate, Redraw, Send, Suspend
-from panotui.views.frames import Command, View
+from panotui.views.frames import Command, Frame, View
 from panotui.views.provider import StateProvider
 from tests.tui import frames_builder
 from tests.tui.frames_builder import NOW, Site, flow
@@ -85,6 +85,25 @@ def test_a_table_is_walked_from_its_top_to_its_end_a_window_at_a_time(large: Dri
     large.press("pagedown")
     assert large.session.place.index == 43
     assert max(view.rows for view in views(large) if view.pane == "flows") <= 20
+
+
+@pytest.mark.parametrize("keys", [["g"], ["pageup", "pageup"]])
+def test_a_key_is_not_undone_by_the_answer_to_an_older_request(
+    large: Driven, keys: list[str]
+) -> None:
+    """A key may come while an answer is on its way, which belongs to the place before it."""
+    large.press("2", "G")
+    older = large.session.view()
+    for key in keys:
+        large.session.press(key, key if len(key) == 1 else None, 100.0)
+    wanted = large.session.place.first
+    answer = large.site.answer(older)
+    assert isinstance(answer, Frame)
+    assert large.session.take(answer, 100.0)
+    assert large.session.view().first == wanted < older.first
+    large.fetch()
+    assert large.session.place.first == wanted
+    assert large.cursor()
 
 
 def test_only_the_visible_rows_are_asked_for_at_every_size(large: Driven) -> None:
