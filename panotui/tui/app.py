@@ -91,7 +91,8 @@ def run(
     if no_color:
         os.environ["NO_COLOR"] = "1"
     settings = settings or Settings()
-    theme.use(theme.chosen(settings.theme, background()))
+    ground, typed_ahead = background()
+    theme.use(theme.chosen(settings.theme, ground))
     state = session(terminal_glyphs()) if session else Session(terminal_glyphs(), mode=mode)
     state.set_up(settings, remembered.remembered_columns())
     state.hints = hints and settings.hints
@@ -99,21 +100,27 @@ def run(
         more = (
             f" (and {len(complaints) - 1} more: panotui config --check)" if complaints[1:] else ""
         )
-        state.say(complaints[0] + more, monotonic() + COMPLAINT_S, "warn")
+        state.say(complaints[0] + more, monotonic(), "warn", stands_s=COMPLAINT_S)
     over_ssh = bool(os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY"))
     mouse = settings.mouse == "on" or (settings.mouse == "auto" and not over_ssh)
-    return asyncio.run(_run(source, state, rate_hz or settings.refresh, mouse))
+    return asyncio.run(_run(source, state, rate_hz or settings.refresh, mouse, typed_ahead))
 
 
 async def _run(
-    source: str | int | FrameSource, session: Session, rate_hz: float, mouse: bool
+    source: str | int | FrameSource,
+    session: Session,
+    rate_hz: float,
+    mouse: bool,
+    typed_ahead: bytes,
 ) -> int:
     opened: FrameSource
     if isinstance(source, str | int):
         opened = await AsyncFeedClient.connect(source)
     else:
         opened = source
-    app = Panotui(opened, rate_hz=rate_hz, session=session, driver_class=PacedDriver)
+    app = Panotui(
+        opened, rate_hz=rate_hz, session=session, driver_class=PacedDriver, typed_ahead=typed_ahead
+    )
     try:
         await app.run_async(mouse=mouse)
     finally:
@@ -241,8 +248,9 @@ class Panotui(TightApp):
         rate_hz: float = 2.0,
         session: Session | None = None,
         driver_class: type[Driver] | None = None,
+        typed_ahead: bytes = b"",
     ) -> None:
-        super().__init__(driver_class=driver_class)
+        super().__init__(driver_class=driver_class, typed_ahead=typed_ahead)
         self.session = session or Session(terminal_glyphs())
         self.source = source
         self.rate_hz = max(1.0, min(4.0, rate_hz))

@@ -2,7 +2,8 @@
 COLORFGBG.
 
 A request that every terminal answers follows it, so that a terminal without OSC 11 costs one round
-trip instead of a timeout. A late answer is removed from the input by `terminal.take_reports`.
+trip instead of a timeout. A late answer is removed from the input by `terminal.Reports`. Keys that
+are typed meanwhile are returned: they belong to the screen.
 """
 
 from __future__ import annotations
@@ -19,23 +20,27 @@ from collections.abc import Mapping
 
 QUESTION = "\x1b]11;?\x1b\\\x1b[5n"
 PATIENCE_S = 1.0
-_ANSWER = re.compile(r"\x1b\]11;rgba?:([0-9a-fA-F]+)/([0-9a-fA-F]+)/([0-9a-fA-F]+)")
-_FENCE = re.compile(r"\x1b\[\d*n")
+_ANSWER = re.compile(
+    rb"\x1b\]11;rgba?:([0-9a-fA-F]+)/([0-9a-fA-F]+)/([0-9a-fA-F]+)[0-9a-fA-F/]*(?:\x07|\x1b\\)"
+)
+_FENCE = re.compile(rb"\x1b\[\d*n")
 
 
-def background(environment: Mapping[str, str] | None = None) -> str:
-    """Returns "dark" or "light"; asks the terminal, and restores its state."""
+def background(environment: Mapping[str, str] | None = None) -> tuple[str, bytes]:
+    """("dark" or "light", the input that is no answer); asks the terminal, and restores its
+    state.
+    """
     values = os.environ if environment is None else environment
     said = values.get("COLORFGBG", "").rpartition(";")[2]
     if said.isdigit():
-        return "light" if int(said) in (7, 15) else "dark"
+        return ("light" if int(said) in (7, 15) else "dark"), b""
     if values.get("TERM", "").startswith("linux"):
-        return "dark"
+        return "dark", b""
     answer = _asked()
-    return "dark" if answer is None else shade(answer)
+    return shade(answer), _FENCE.sub(b"", _ANSWER.sub(b"", answer))
 
 
-def shade(answer: str) -> str:
+def shade(answer: bytes) -> str:
     """ "dark" or "light" by the answer to OSC 11."""
     found = _ANSWER.search(answer)
     if found is None:
@@ -44,14 +49,14 @@ def shade(answer: str) -> str:
     return "light" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.5 else "dark"
 
 
-def _asked() -> str | None:
-    """The terminal's answer; None without one in time."""
+def _asked() -> bytes:
+    """All input until the terminal has answered, or for `PATIENCE_S`."""
     try:
         source, target = sys.__stdin__.fileno(), sys.__stdout__.fileno()  # type: ignore[union-attr]
         before = termios.tcgetattr(source)
     except (AttributeError, OSError, ValueError, termios.error):
-        return None
-    answer = ""
+        return b""
+    answer = b""
     try:
         tty.setraw(source, termios.TCSANOW)
         os.write(target, QUESTION.encode())
@@ -62,10 +67,10 @@ def _asked() -> str | None:
             data = os.read(source, 256)
             if not data:
                 break
-            answer += data.decode("latin-1")
+            answer += data
     except OSError:
-        return None
+        return answer
     finally:
         with contextlib.suppress(termios.error):  # it is gone: the screen will notice
             termios.tcsetattr(source, termios.TCSANOW, before)
-    return answer or None
+    return answer

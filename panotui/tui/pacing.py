@@ -44,6 +44,11 @@ class Pacer:
     def waiting(self) -> bool:
         return self._outstanding > 0
 
+    @property
+    def expects(self) -> bool:
+        """The terminal's next input may be a report."""
+        return self.waiting or not self._proven
+
     def sent(self, now: float) -> None:
         """A picture and its report request have been written to the terminal."""
         self.drawn += 1

@@ -95,11 +95,13 @@ class ScreenState:
         self.chosen = -1  # of the completions while something is typed
         self.offered: Candidates | None = None
         self.hints = False  # the first start: three hints until a key is pressed
+        self.hints_seen = False  # they have been drawn
         self.rows_before: tuple[Any, ...] = ()  # lines shown before a filter was typed
         self.saved_filters: list[str] = []
         self.message = ""
         self.message_role: Role = "plain"
         self.message_until = 0.0
+        self.message_stands_s = MESSAGE_S
         self.message_undrawn = False
         self.items: list[Item] = []
         self.page_top = 0  # lines above the page: notices, a time line
@@ -140,18 +142,23 @@ class ScreenState:
             said.append(self.newest.header.notice)
         return said
 
-    def say(self, text: str, now: float, role: Role = "plain") -> None:
-        """One line for the user, for a few seconds from when it is drawn."""
-        self.message, self.message_role = text, role
+    def say(
+        self, text: str, now: float, role: Role = "plain", *, stands_s: float = MESSAGE_S
+    ) -> None:
+        """One line for the user, for some seconds from when it is drawn."""
+        self.message, self.message_role, self.message_stands_s = text, role, stands_s
         self.message_until, self.message_undrawn = now + UNDRAWN_S, True
 
     def drawn(self, now: float) -> None:
         """A picture of this state is on its way to the terminal.
 
-        A slow terminal may take longer for one picture than a message stands: its time begins here.
+        A slow terminal may take longer for one picture than a message stands: its time begins here,
+        and hints stay until they have been drawn.
         """
+        if self.edit is None and (not self.message or now >= self.message_until):
+            self.hints_seen = self.hints_seen or self.hints
         if self.message_undrawn:
-            self.message_until, self.message_undrawn = now + MESSAGE_S, False
+            self.message_until, self.message_undrawn = now + self.message_stands_s, False
 
     def working_keys(self) -> list[keys.Key]:
         """The keys that work here."""

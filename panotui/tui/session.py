@@ -44,17 +44,13 @@ STEP_S, LEAP_S = 10, 600
 EXIT_INTERRUPTED = 130
 
 
-# Keys that act on the content of a picture; typed ahead of it they wait for it.
-_NEED_A_PICTURE = frozenset(
-    pressed
-    for key in keys.KEYS
-    if key.action
-    in (
-        "down", "up", "left", "right", "page-down", "page-up", "top", "bottom", "open",
-        "open-flow", "copy", "export", "known", "accept", "save-packets",
-    )
-    for pressed in key.keys
-)  # fmt: skip
+# Actions on the content of a picture, and on its strips; keys typed ahead of it wait for it.
+_ON_A_PICTURE = frozenset((
+    "down", "up", "left", "right", "page-down", "page-up", "top", "bottom", "open", "open-flow",
+    "copy", "export", "known", "accept", "save-packets",
+))  # fmt: skip
+_ON_STRIPS = frozenset(("zoom-in", "zoom-out", "cursor-back", "cursor-on"))
+HELD_MAX = 64
 
 
 class Session(ScreenState):
@@ -157,17 +153,19 @@ class Session(ScreenState):
 
     def press(self, key: str, character: str | None, now: float) -> list[Effect]:
         """Process one key (Textual's name and its character); unknown keys are ignored."""
-        pressed = character if character and character.isprintable() and character != " " else key
+        pressed = _pressed(key, character)
         if key == "ctrl+c":
             return [Quit(EXIT_INTERRUPTED)]
-        self.hints = False
+        self.hints = self.hints and not self.hints_seen
         if self.edit is not None:
             return self._edited(key, character, now)
         if self.comparing and key in ("escape", "q", "enter"):
             self.comparing = False
             return []
-        if self.blind() and pressed in _NEED_A_PICTURE:
-            self.held.append((key, character))
+        behind = self.held and self._is_for(pressed, _ON_A_PICTURE | _ON_STRIPS)
+        if behind or self._must_wait(pressed):
+            if len(self.held) < HELD_MAX:
+                self.held.append((key, character))
             return []
         self.held.clear()
         if self.stale:
@@ -190,16 +188,24 @@ class Session(ScreenState):
             effects.append(Fetch())
         return effects
 
+    def _must_wait(self, pressed: str) -> bool:
+        """This key acts on something that has not come yet."""
+        if self.blind():
+            return self._is_for(pressed, _ON_A_PICTURE)
+        return keys.action_of(pressed, self.where(), self.keymap) in _ON_STRIPS and times.due(self)
+
+    def _is_for(self, pressed: str, actions: frozenset[str]) -> bool:
+        """Whether a key has one of these actions here or elsewhere."""
+        return any(pressed in key.keys for key in self.keymap if key.action in actions)
+
     def release(self, now: float) -> list[Effect]:
         """Keys that were typed ahead of the picture take effect once it is there."""
         effects: list[Effect] = []
-        while self.held and not self.blind():
-            held, self.held = self.held, []
-            for number, (key, character) in enumerate(held):
-                effects += self.press(key, character, now)
-                if self.held or self.blind():
-                    self.held += held[number + 1 :]
-                    break
+        while self.held and not self._must_wait(_pressed(*self.held[0])):
+            (key, character), *rest = self.held
+            self.held = []
+            effects += self.press(key, character, now)
+            self.held += rest
         return effects
 
     def paste(self, text: str) -> list[Effect]:
@@ -526,7 +532,7 @@ class Session(ScreenState):
         """A mouse click at a cell: the item there is selected, and opened if it was selected
         already; a pane's name shows that pane; a strip's cell moves the cursor.
         """
-        self.hints = False
+        self.hints = self.hints and not self.hints_seen
         if self.edit is not None or self.comparing:
             return []
         found = pointing.at(self, x, y)
@@ -561,6 +567,11 @@ class Session(ScreenState):
         """The filter fields of this pane."""
         table = TABLES.get(self.pane)
         return tuple(KEYS.get(table.record, ())) if table is not None else ()
+
+
+def _pressed(key: str, character: str | None) -> str:
+    """A key as the table of keys names it."""
+    return character if character and character.isprintable() and character != " " else key
 
 
 def _next(choices: Sequence[Any], now: Any) -> Any:

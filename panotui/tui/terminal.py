@@ -15,11 +15,18 @@ from collections.abc import Mapping
 from panotui.errors import UsageError
 from panotui.tui.pacing import Report
 
+HOLD_S = 1.0  # how long the rest of a report is waited for
+
 _REPORT = re.compile(r"\x1b\[\?2026;(\d)\$y|\x1b\[0n")
 # The answer about the background, if it comes too late.
 _LATE = re.compile(r"\x1b\]11;rgba?:[0-9a-fA-F/]+(?:\x07|\x1b\\)")
 # An incomplete report at the end of the input: the rest comes with the next read.
-_BEGINNING = re.compile(r"\x1b\[(?:\?(?:2(?:0(?:2(?:6(?:;(?:\d(?:\$)?)?)?)?)?)?)?|0)\Z")
+_BEGINNING = re.compile(
+    r"\x1b\[(?:\?(?:2(?:0(?:2(?:6(?:;(?:\d(?:\$)?)?)?)?)?)?)?|0)\Z"
+    r"|\x1b\]1(?:1(?:;[rgba:/0-9a-fA-F]{0,32}\x1b?)?)?\Z"
+)
+# It may also be a key.
+_OR_A_KEY = re.compile(r"\x1b[\[\]]?\Z")
 
 
 def refuse_unusable(environment: Mapping[str, str] | None = None) -> None:
@@ -44,17 +51,41 @@ def first_report(environment: Mapping[str, str] | None = None) -> Report:
     return "status" if values.get("TERM_PROGRAM") == "Apple_Terminal" else "mode"
 
 
-def take_reports(text: str) -> tuple[str, list[str], str]:
-    """Input without reports, the reports, and an incomplete one at the end."""
-    if "\x1b]11;" in text:
-        text = _LATE.sub("", text)
-    reports = [match.group(0) for match in _REPORT.finditer(text)]
-    if reports:
-        text = _REPORT.sub("", text)
-    beginning = _BEGINNING.search(text)
-    if beginning is None:
-        return text, reports, ""
-    return text[: beginning.start()], reports, beginning.group(0)
+class Reports:
+    """Takes the terminal's reports out of the input, in however many reads they come."""
+
+    def __init__(self) -> None:
+        self._kept = ""  # an incomplete report
+        self._kept_at = 0.0
+
+    def take(self, text: str, now: float, expected: bool) -> tuple[str, list[str]]:
+        """Input without reports, and the reports.
+
+        `expected`: the terminal has been asked. Only then an escape at the end may begin a report;
+        otherwise it is a key, and keys do not wait.
+        """
+        text, self._kept = self._kept + text, ""
+        if "\x1b]11;" in text:
+            text = _LATE.sub("", text)
+        reports = [match.group(0) for match in _REPORT.finditer(text)]
+        if reports:
+            text = _REPORT.sub("", text)
+        beginning = _BEGINNING.search(text) or (_OR_A_KEY.search(text) if expected else None)
+        if beginning is not None:
+            self._kept, self._kept_at = beginning.group(0), now
+            text = text[: beginning.start()]
+        return text, reports
+
+    def idle(self, now: float) -> str:
+        """No input came for a while: what was kept is input if it may be a key. No key begins like
+        the rest, which is dropped after `HOLD_S`.
+        """
+        if _OR_A_KEY.fullmatch(self._kept):
+            text, self._kept = self._kept, ""
+            return text
+        if now - self._kept_at >= HOLD_S:
+            self._kept = ""
+        return ""
 
 
 class TerminalOutput:

@@ -35,7 +35,7 @@ from textual.geometry import Size
 from textual.screen import Screen
 
 from panotui.tui.pacing import QUESTIONS, Pacer, Report
-from panotui.tui.terminal import TerminalOutput, first_report, take_reports
+from panotui.tui.terminal import Reports, TerminalOutput, first_report
 from panotui.tui.tight import TightLayout, TightUpdate
 
 CHECKED_TEXTUAL = "8.2.8"
@@ -49,6 +49,8 @@ class PacedDriver(LinuxDriver):
         super().__init__(app, **settings)
         self.output = TerminalOutput(sys.__stdout__.fileno())  # type: ignore[union-attr]
         self._file = cast("Any", self.output)
+        self._pacer: Pacer = app.pacer
+        self._typed_ahead: bytes = app.typed_ahead
         self._on_report: Callable[[Report], None] = app.terminal_reported
         self._on_lost: Callable[[], None] = app.terminal_lost
         self._on_taken: Callable[[], None] = app.terminal_taken
@@ -97,22 +99,24 @@ class PacedDriver(LinuxDriver):
         selector.register(self.fileno, selectors.EVENT_READ)
         parser = XTermParser(self._debug)
         decode = getincrementaldecoder("utf-8")("replace").decode
-        kept = ""
+        reports = Reports()
+        raw, self._typed_ahead = self._typed_ahead, b""
         try:
             while not self.exit_event.is_set():
-                if selector.select(0.1):
+                if raw or selector.select(0.1):
                     try:
-                        raw = os.read(self.fileno, 4096)
+                        raw = raw or os.read(self.fileno, 4096)
                     except OSError:
                         raw = b""
                     if not raw:
                         self._loop.call_soon_threadsafe(self._on_lost)
                         return
-                    text, reports, kept = take_reports(kept + decode(raw))
-                    for report in reports:
+                    text, found = reports.take(decode(raw), monotonic(), self._pacer.expects)
+                    raw = b""
+                    for report in found:
                         self._reported(report)
                 else:
-                    text, kept = kept, ""  # it was no report after all
+                    text = reports.idle(monotonic())
                 if text:
                     for message in parser.feed(text):
                         self.process_message(message)
@@ -156,8 +160,10 @@ class PacedDriver(LinuxDriver):
 class TightApp(App[None]):
     """Textual's application, sending only changes, at the terminal's pace."""
 
-    def __init__(self, driver_class: type[Driver] | None = None) -> None:
+    def __init__(self, driver_class: type[Driver] | None = None, typed_ahead: bytes = b"") -> None:
+        """`typed_ahead`: input that was read before the driver started."""
         super().__init__(driver_class=driver_class, ansi_color=True)
+        self.typed_ahead = typed_ahead
         self.pacer = Pacer(first_report())
         self._shown: dict[int, str] = {}  # the content last sent for a whole row
         self._shown_size = Size(0, 0)

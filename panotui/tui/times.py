@@ -77,6 +77,14 @@ def asked(screen: ScreenState) -> StripsView | None:
     )
 
 
+def due(screen: ScreenState) -> bool:
+    """Strips are shown here, and no answer to a request for them has come yet."""
+    if asked(screen) is None:
+        return False
+    frame = screen.newest if _in_review(screen) else screen.frames.get("overview")
+    return frame is None or frame.view.strips is None
+
+
 def _asked_of_review(screen: ScreenState) -> StripsView:
     assert screen.newest is not None
     review = screen.newest.header.review

@@ -177,6 +177,8 @@ def test_the_first_start_shows_three_hints_once(
     driven.session.hints = True
     assert "FIRST TIME HERE" in driven.text()
     assert sum(line.startswith("   ") for line in driven.lines()[-6:-2]) == 3
+    assert "FIRST TIME HERE" in driven.press("down").text()  # typed ahead of the first picture
+    driven.session.drawn(driven.now)
     assert "FIRST TIME HERE" not in driven.press("down").text()
     (tmp_path / "panotui").chmod(0o500)
     monkeypatch.setenv("XDG_STATE_HOME", "/proc/nowhere")

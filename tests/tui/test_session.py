@@ -6,7 +6,10 @@ import msgspec
 import pytest
 
 from panotui.model import SECOND
+from panotui.tui import times
 from panotui.tui.effects import Copy, Fetch, Help, Quit, Rate, Redraw, Send, Suspend
+from panotui.tui.session import HELD_MAX
+from panotui.tui.settings import Settings
 from panotui.views.frames import Command, Frame, View
 from panotui.views.provider import StateProvider
 from tests.tui import frames_builder
@@ -448,3 +451,51 @@ def test_a_message_that_was_never_drawn_is_no_news_after_a_minute(plant: Driven)
     plant.session.say("25 packets written", plant.now)
     plant.now += 61.0
     assert "25 packets written" not in plant.text()
+
+
+def test_a_message_stands_as_long_as_its_writer_wants(plant: Driven) -> None:
+    """An error in the settings is longer than what a key answers."""
+    plant.session.say("config.toml: line 3: no key named xx", plant.now, stands_s=10.0)
+    plant.now += 30.0
+    plant.session.drawn(plant.now)
+    plant.now += 9.0
+    assert "no key named xx" in plant.text()
+    plant.now += 2.0
+    assert "no key named xx" not in plant.text()
+
+
+def test_keys_for_time_strips_wait_for_the_strips(plant: Driven) -> None:
+    session = plant.session
+    session.resize(120, 40)  # the strips are asked for, and have not come
+    assert session.press("left_square_bracket", "[", plant.now) == []
+    session.press("left_square_bracket", "[", plant.now)
+    session.press("plus", "+", plant.now)
+    assert session.cursor_s is None
+    plant.fetch()
+    last = times.newest(session)
+    assert last is not None
+    assert Fetch() in session.release(plant.now)
+    assert session.held == []
+    newest = (NOW // SECOND - 1) // last.cell_s * last.cell_s
+    assert session.cursor_s == newest - last.cell_s
+    assert session.cell_s is not None
+
+
+def test_keys_typed_ahead_keep_their_order_and_are_bounded(plant: Driven) -> None:
+    session = plant.session
+    session.press("3", "3", plant.now)
+    for _ in range(3 * HELD_MAX):
+        session.press("j", "j", plant.now)
+    assert len(session.held) == HELD_MAX
+    plant.fetch()
+    session.release(plant.now)
+    assert session.held == []
+    assert session.place.index == len(plant.site.streams)  # a camera without stream comes first
+
+
+def test_remapped_keys_wait_for_the_picture_too(plant: Driven) -> None:
+    session = plant.session
+    session.set_up(Settings(keys={"down": ("x",)}))
+    session.press("3", "3", plant.now)
+    session.press("x", "x", plant.now)
+    assert session.held == [("x", "x")]

@@ -209,9 +209,9 @@ def test_no_color_takes_all_colour_away_and_few_colours_mean_sixteen() -> None:
 
 
 def test_the_background_is_read_from_what_the_terminal_answers() -> None:
-    assert shade("\x1b]11;rgb:ffff/ffff/ffff\x1b\\\x1b[0n") == "light"
-    assert shade("\x1b]11;rgb:1e/1e/1e\x07") == "dark"
-    assert shade("\x1b[0n") == "dark"
+    assert shade(b"\x1b]11;rgb:ffff/ffff/ffff\x1b\\\x1b[0n") == "light"
+    assert shade(b"\x1b]11;rgb:1e/1e/1e\x07") == "dark"
+    assert shade(b"\x1b[0n") == "dark"
 
 
 def test_colours_of_the_256_are_sent_whole() -> None:
