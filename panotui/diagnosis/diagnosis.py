@@ -21,7 +21,7 @@ from msgspec import Struct
 from panotui.diagnosis.cameras.words import anchor_of, subject_of
 from panotui.diagnosis.catalogue import FindingSpec, catalogue, filled
 from panotui.diagnosis.facts import Facts, Observation, Rule, clock_text
-from panotui.diagnosis.sight import CERTAIN, WITHHELD, sight
+from panotui.diagnosis.sight import CERTAIN, WITHHELD, sight, turned_ns
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import (
     NEVER,
@@ -53,6 +53,7 @@ class _Life(Struct):
     blocks: frozenset[str]
     relies: frozenset[str]
     covers: frozenset[str]
+    seen: Observation  # the newest
     text: str  # without the additions about time
     seen_ns: int  # last tick at which the condition held
     told: bool = False
@@ -75,6 +76,7 @@ class Diagnosis:
         self._lives: dict[str, _Life] = {}
         self._changes: list[tuple[str, FindingRecord]] = []
         self.evicted = 0
+        self._turned = 0  # version of what the vantage has ceased to show
         self._passed_ns = 0  # the newest tick at which nothing changed
         self._listening: dict[type, tuple[Rule, ...]] = {}  # by type of message
         self._heard: set[Rule] = set()  # rules that got a message since the last tick
@@ -99,6 +101,9 @@ class Diagnosis:
                     if key in self._lives:
                         self._lives[key].seen_ns = self._passed_ns
             self._passed_ns = 0
+        if facts.visibility.turning.version != self._turned:
+            self._turned = facts.visibility.turning.version
+            self._withdraw(facts)
         for rule in self.rules:
             if self._awake(rule, facts):
                 rule.due_ns = 0
@@ -189,7 +194,7 @@ class Diagnosis:
                 return None
             record = self._record(key, seen, spec, facts, None, grade)
             life = self._lives[key] = _Life(
-                record, spec, frozenset(), frozenset(), frozenset(), record.text, now,
+                record, spec, frozenset(), frozenset(), frozenset(), seen, record.text, now,
                 pending_ns=seen.first_ns or now,
             )  # fmt: skip
         else:
@@ -204,7 +209,7 @@ class Diagnosis:
             elif not life.told and now - life.seen_ns > 2 * SECOND + spec.clear_s * SECOND:
                 life.pending_ns = seen.first_ns or now
             life.record = self._record(key, seen, spec, facts, life, grade)
-            life.text = life.record.text
+            life.seen, life.text = seen, life.record.text
             life.seen_ns = now
         if seen.weight > life.weight:
             life.worst, life.weight = life.record, seen.weight
@@ -216,6 +221,17 @@ class Diagnosis:
         self._open_when_held(life, now)
         self._say_untried(life, now)
         return key
+
+    def _withdraw(self, facts: Facts) -> None:
+        """Take back what began when the vantage ceased to show it: it was out of sight."""
+        for key, life in list(self._lives.items()):
+            since_ns = turned_ns(life.seen, life.spec, facts)
+            if since_ns is None or life.record.first_time_ns < since_ns - LIMITS.turned_ns:
+                continue
+            del self._lives[key]
+            if life.announced and life.record.cleared_time_ns is None:
+                over = msgspec.structs.replace(life.record, cleared_time_ns=life.seen_ns)
+                self._changes.append(("cleared", over))
 
     def _outlasts(self, key: str, facts: Facts) -> bool:
         """Whether an open finding stays as it was: the capture saw little a moment ago, which opens

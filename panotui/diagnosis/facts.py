@@ -97,6 +97,14 @@ class Facts(Struct):
     camera_streams: dict[str, list[StreamState]] = field(default_factory=dict)
     _columns: tuple[I64, I64, FlowColumns] | None = None  # of `changed`
 
+    @property
+    def lacks(self) -> str:
+        """The traffic that is not copied here, in words; empty if none is known to be missing."""
+        if self.one_way:
+            return "one direction only is copied here"
+        plain = bool(self.plain) and len(self.plain) == len(self.visibility.interfaces)
+        return "only broadcasts are copied here" if plain else ""
+
     def changed_flows(self) -> tuple[I64, FlowColumns]:
         """(slots, columns) of the live flows that changed in this tick; shared by all rules."""
         changed = self.changed

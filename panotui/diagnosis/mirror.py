@@ -127,7 +127,7 @@ class MirrorRule(Rule):
                 self._tunnels.popitem(last=False)
 
     def _loss(self, facts: Facts) -> list[Observation]:
-        if facts.one_way or facts.visibility.bare:
+        if facts.one_way or facts.visibility.bare or facts.visibility.turning.one_way:
             return []  # left out on purpose
         if facts.changed is not None:
             self._note_unseen(facts)
@@ -156,6 +156,8 @@ class MirrorRule(Rule):
         missing = rows["unseen_out"] + rows["unseen_in"]
         events = rows["acked_unseen_out"] + rows["acked_unseen_in"]
         both = (rows["packets_out"] > 0) & (rows["packets_in"] > 0)
+        # nothing was copied then, which is told as what it is
+        both &= rows["first_ns"] >= facts.visibility.blind_ns()[1]
         for i in (both & (missing > LIMITS.unseen_bytes) & (events > 0)).nonzero()[0][:64].tolist():
             row = facts.flows.rows[slots[i]]
             text = f"flow to port {row.dport}: {counted(int(missing[i]), 'byte')} never seen"

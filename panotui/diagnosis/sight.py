@@ -14,7 +14,7 @@ from panotui.diagnosis.catalogue import FindingSpec
 from panotui.diagnosis.facts import Facts, Observation
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import mac_value
-from panotui.state.visibility import BOTH, NOTHING, SPREAD
+from panotui.state.visibility import BOTH, NOTHING, SENT, SPREAD, TOWARDS
 from panotui.state.visibility import LIMITS as VISIBILITY_LIMITS
 
 WITHHELD, DOUBTFUL, CERTAIN = range(3)
@@ -30,6 +30,8 @@ def sight(seen: Observation, spec: FindingSpec, facts: Facts) -> int:
         return WITHHELD
     if not spec.needs:
         return CERTAIN
+    if turned_ns(seen, spec, facts) is not None:
+        return WITHHELD
     grade = CERTAIN
     visibility = facts.visibility
     if facts.blindness.unsettled(facts.now_ns) and _RESTS_ON_ALL & set(spec.needs):
@@ -46,6 +48,23 @@ def sight(seen: Observation, spec: FindingSpec, facts: Facts) -> int:
     if "answers" in spec.needs or "unicast" in spec.needs:
         grade = min(grade, _of_host(seen, facts, answers="answers" in spec.needs))
     return grade
+
+
+def turned_ns(seen: Observation, spec: FindingSpec, facts: Facts) -> int | None:
+    """Since when the vantage no longer shows what a finding rests on, although it did; else None.
+    What has seemed to be missing since then was out of sight.
+    """
+    visibility = facts.visibility
+    if {"answers", "presence", "unicast"} & set(spec.needs):
+        return visibility.turned_ns(_macs(seen, facts))
+    if "unbroken" not in spec.needs:
+        return None
+    # pictures: what a camera sends, and what comes to the port that reads it
+    camera = frozenset(macs_of(seen.camera, facts)) if seen.camera else frozenset()
+    if camera:
+        return visibility.turned_ns(camera, (SENT,))
+    ports = _macs(seen, facts)
+    return visibility.turned_ns(ports, (TOWARDS,)) if ports else None
 
 
 def nobody_ours(facts: Facts) -> bool:

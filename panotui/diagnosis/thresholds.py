@@ -305,6 +305,7 @@ class Causes(Table, frozen=True):
 
     together_ns: Nanoseconds
     same_ns: Nanoseconds
+    turned_ns: Nanoseconds
     untried_ns: Nanoseconds
 
 

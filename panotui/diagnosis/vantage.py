@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.facts import Facts, Observation, Rule, clock_text, evidence
 from panotui.diagnosis.sight import LIMITS as SIGHT_LIMITS
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, EvidenceRecord
@@ -56,6 +56,8 @@ class VantageRule(Rule):
     @staticmethod
     def _plain(index: int, facts: Facts) -> Observation:
         at = facts.visibility.interfaces[index]
+        if index in facts.visibility.turning.plain:
+            return _turned(index, facts)
         own = " and one host's own traffic" if at.common else ""
         hosts = counted(len(at.speakers), "host")
         return Observation(
@@ -69,7 +71,11 @@ class VantageRule(Rule):
     @staticmethod
     def _one_way(facts: Facts) -> Iterable[Observation]:
         visibility, site = facts.visibility, facts.view.facts
-        halves = [n for n in sorted(facts.view.one_way_ports) if site.port_mac(n)]
+        ports = {name: mac for mac, name in site.appliance_macs.items()}
+        halves = [
+            n for n in sorted(facts.view.one_way_ports & set(ports))
+            if visibility.one_way((ports[n],))
+        ]  # fmt: skip
         if halves and not (facts.one_way and len(halves) == len(site.appliance_macs) > 1):
             for name in halves:
                 macs = [mac for mac, port in site.appliance_macs.items() if port == name]
@@ -80,14 +86,38 @@ class VantageRule(Rule):
                     {"where": f" of {name}", "flows": _flows(visibility.one_way_flows(macs))},
                     _one_sided(visibility.proofs_of(macs)),
                     detail=(f"{missing.get(way, 'one side')} is never seen",),
-                    replaces=("mirror-one-way|mirror",),
+                    replaces=("mirror-one-way|mirror", *_not_lost(facts)),
                 )  # fmt: skip
         elif facts.one_way:
             yield Observation(
                 "mirror-one-way", "mirror", {"where": "", "flows": _flows(visibility.one_sided())},
                 _one_sided(visibility.proofs_of(())),
-                replaces=tuple(f"mirror-one-way|{n}" for n in site.appliance_macs.values()),
+                replaces=(
+                    *(f"mirror-one-way|{n}" for n in site.appliance_macs.values()),
+                    *_not_lost(facts),
+                ),
             )  # fmt: skip
+
+
+def _not_lost(facts: Facts) -> tuple[str, ...]:
+    """What seems to be lost since a direction is no longer copied is left out on purpose."""
+    return ("mirror-loss|mirror",) if facts.visibility.turning.one_way else ()
+
+
+def _turned(index: int, facts: Facts) -> Observation:
+    """A mirror that has become a plain port."""
+    at, name = facts.visibility.interfaces[index], facts.interface_name(index)
+    since_ns = facts.visibility.turning.plain[index] * SECOND
+    return Observation(
+        "not-a-mirror", name, {"interface": name},
+        (evidence(*at.newest, "the newest of the broadcasts that still pass here"),),
+        first_ns=since_ns, confidence="likely",
+        text=f"{name} has shown only broadcasts since {clock_text(since_ns)}; before, it showed"
+        " other hosts' traffic: the mirror session has been taken away or changed",
+        detail=(f"{counted(len(at.speakers), 'host')} still heard; nobody asks twice for an"
+                " address, so hosts answer each other out of sight",),
+        replaces=("mirror-loss|mirror",),
+    )  # fmt: skip
 
 
 def _unreadable(facts: Facts) -> Iterable[Observation]:

@@ -64,7 +64,7 @@ from panotui.state.marks import Marks, counts_of, is_well, open_and_known
 from panotui.state.ports import HISTORY_S, PortBook, PortFacts
 from panotui.state.resolvers import ResolverBook
 from panotui.state.rungs import ladder_of
-from panotui.state.standing import all_works, one_sided
+from panotui.state.standing import all_works, seen_from_here
 from panotui.state.streams import StreamBook, StreamState
 from panotui.state.tracking import ConnectionTracking
 from panotui.state.verdicts import VerdictBook
@@ -175,6 +175,7 @@ class Engine:
         self.view.observe_links(delta.link_seconds)
         self.devices.update(delta.link_seconds)
         self.visibility.links(delta.link_seconds)
+        self.visibility.note_blind(self.blindness, meter, self.now_ns)
         if len(delta.link_seconds):
             self._woken.add("links")
         if len(delta.streams) or len(delta.stream_seconds):
@@ -499,10 +500,11 @@ class Engine:
             self.beyond.update(*facts.changed_flows())
         missed = facts.ring_dropped + facts.interface_dropped
         visibility.counters(facts.counters, missed, self.now_ns)
+        visibility.turn(self.now_ns)
         macs = view.facts.appliance_macs
         facts.plain = tuple(visibility.plain(self.now_ns, macs))
         facts.one_way = visibility.all_one_way()
-        one_way = frozenset(n for m, n in macs.items() if visibility.one_way((m,)))
+        one_way = frozenset(n for m, n in macs.items() if visibility.unseen((m,)))
         view.set_sight(facts.one_way, one_way, visibility.unread)
 
     def _what_woke(self) -> frozenset[str]:
@@ -571,8 +573,7 @@ class Engine:
             cut_at(cut, self.view, self.claims, self.facts.one_way), self.flows,
         )  # fmt: skip
         clock = self.clock.record(self._is_local, appliance or None)
-        if self.facts.one_way:
-            cameras, endpoints, clock = one_sided(cameras, endpoints, clock)
+        cameras, endpoints, clock = seen_from_here(cameras, endpoints, clock, self.facts.lacks)
         violations = self.known.over_violations(self.verdicts.violations())
         findings = self.known.over_findings(self.diagnosis.records())
         cameras, streams = with_troubles(cameras, streams, findings)

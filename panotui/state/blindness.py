@@ -31,6 +31,11 @@ class Blindness:
         since, until = self.spans.get(meter, (0, 0))
         return until if since - LIMITS.alive_ns <= last_ns < until else last_ns
 
+    def covers(self, meter: int, start_ns: int, end_ns: int) -> bool:
+        """Whether a silence between these times lies within a blind span."""
+        since, until = self.spans.get(meter, (0, 0))
+        return start_ns >= since - LIMITS.alive_ns and end_ns <= until + LIMITS.alive_ns
+
     @property
     def until_ns(self) -> int:
         """When the newest span of all meters ended; 0 if there was none."""

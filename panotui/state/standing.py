@@ -24,7 +24,6 @@ from panotui.model import (
 _DEAD_CAMERAS = frozenset({"silent", "refused", "unreachable"})
 _DEAD_ENDPOINTS = frozenset({"blocked", "failing"})
 _DEAD_CLOCKS = frozenset({"silent", "unsynchronised"})
-_ONE_SIDED = "one direction only is copied here"
 
 
 def plays(record: CameraRecord | StreamRecord) -> bool:
@@ -77,25 +76,33 @@ def unseen_endpoints(endpoints: Iterable[EndpointRecord]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def one_sided(
-    cameras: tuple[CameraRecord, ...], endpoints: tuple[EndpointRecord, ...], clock: ClockRecord
+def seen_from_here(
+    cameras: tuple[CameraRecord, ...],
+    endpoints: tuple[EndpointRecord, ...],
+    clock: ClockRecord,
+    lacks: str,
 ) -> tuple[tuple[CameraRecord, ...], tuple[EndpointRecord, ...], ClockRecord]:
-    """The same where one direction only is copied: an answer that was not seen may have come."""
-    return (
-        tuple(
-            replace(c, state="unseen", state_text=_ONE_SIDED)
+    """The same where some of the traffic is not copied (`lacks`, in words; empty: all of it is):
+    an answer that was not seen may have come. A clock is known only while a time server is reached.
+    """
+    if lacks:
+        cameras = tuple(
+            replace(c, state="unseen", state_text=lacks)
             if c.state in _DEAD_CAMERAS and not c.trouble
             else c
             for c in cameras
-        ),
-        tuple(
-            replace(e, state="unseen", detail=_ONE_SIDED, failing_step=None)
+        )
+        endpoints = tuple(
+            replace(e, state="unseen", detail=lacks, failing_step=None)
             if e.state in _DEAD_ENDPOINTS
             else e
             for e in endpoints
-        ),
-        replace(clock, state="unknown") if clock.state in _DEAD_CLOCKS else clock,
-    )
+        )
+        clock = replace(clock, state="unknown") if clock.state in _DEAD_CLOCKS else clock
+    asked = [e for e in endpoints if e.service == "ntp" and e.attempts]
+    if clock.state == "synchronised" and asked and all(e.state != "reachable" for e in asked):
+        clock = replace(clock, state="unknown")
+    return cameras, endpoints, clock
 
 
 def cameras_said(counts: CountsRecord) -> str:

@@ -226,6 +226,23 @@ class Tracking(Table, frozen=True):
     sealed_bytes: Count
 
 
+class Turning(Table, frozen=True):
+    """Of `state.turning`."""
+
+    plain_ns: Nanoseconds
+    busy_hosts: Count
+    busy_packets: Count
+    together_s: WholeSeconds
+    spread: Count
+    repeated_s: WholeSeconds
+    apart_s: WholeSeconds
+    questions: Count
+    alone: Count
+    alone_least: Count
+    alone_ns: Nanoseconds
+    proofs: Count
+
+
 class Visibility(Table, frozen=True):
     """Of `state.visibility`."""
 
@@ -233,6 +250,7 @@ class Visibility(Table, frozen=True):
     packets: Count
     certain_packets: Count
     plain_ns: Nanoseconds
+    back_ns: Nanoseconds
     missed_ns: Nanoseconds
     missed_share: Share
     snapped_packets: Count
@@ -262,6 +280,7 @@ class Thresholds(Table, frozen=True):
     rungs: Rungs
     streams: Streams
     tracking: Tracking
+    turning: Turning
     visibility: Visibility
 
 

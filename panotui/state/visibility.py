@@ -31,7 +31,9 @@ from panotui.model import (
 )
 from panotui.model.arrays import among, distinct
 from panotui.model.flow_rows import FlowColumns
+from panotui.state.blindness import Blindness
 from panotui.state.thresholds import thresholds
+from panotui.state.turning import Host, Turning
 
 HOSTS_MAX = 4096
 PAIRS_MAX = 256  # unicast pairs of an interface that are remembered individually
@@ -113,6 +115,9 @@ class Visibility:
         self._missed: deque[tuple[int, int, int]] = deque(maxlen=130)  # time, missed, packets
         self.snapped = False
         self.missed_share = 0.0
+        self.turning = Turning()
+        self._turned_ns = 0  # when the vantage last turned: conversations of before prove nothing
+        self._acked: dict[tuple[int, str], int] = {}  # (flow, direction): bytes, unseen
 
     # ------------------------------------------------------------------ what comes in
 
@@ -129,6 +134,7 @@ class Visibility:
         elif isinstance(message, ArpMessage) and message.op == 1:
             mine, target = message.sender_ip, message.target_ip
             if mine != target and not mine.startswith(_NO_ADDRESS):
+                self.turning.observe(message)
                 key = (message.interface, mac_value(message.sender_mac))
                 if key not in self._talkers and len(self._talkers) < HOSTS_MAX:
                     self._talkers.add(key)
@@ -138,6 +144,7 @@ class Visibility:
         """Rows of LINK_SECOND_DTYPE."""
         if not len(rows):
             return
+        self.turning.links(rows, self.own if self.beside else frozenset())
         chosen = rows[: ROWS_A_TICK * len(distinct(rows["second"]))]
         fields = ("interface", "src_mac", "dst_mac", "second", "packets", "last_packet")
         for interface, src, dst, second, packets, newest in zip(
@@ -207,7 +214,13 @@ class Visibility:
             | (only_in & said & (goes_on | (rows["syn_in"] > 0)))
         )
         proof |= (rows["protocol"] == 17) & only_in & among(rows["dport"], _ANSWERING_PORTS)
-        self._both_ways |= bool((tcp & (out > 0) & (back > 0)).any())
+        self._both_ways |= bool(
+            (tcp & (out > 0) & (back > 0) & (rows["first_ns"] > self._turned_ns)).any()
+        )
+        if self.turning.doubts:
+            self._acknowledged(slots, rows)
+        else:
+            self._acked.clear()
         for i in np.flatnonzero(proof)[:64].tolist():
             side = "in" if only_in[i] else "out"
             # a handshake with data after it: the other side has sent, unseen
@@ -216,6 +229,7 @@ class Visibility:
             interface = int(rows.column(f"interface_{side}")[i])
             for end in ("src", "dst"):
                 mac = int(rows.column(f"mac_{side}_{end}")[i])
+                self._prove((interface, mac), end, int(rows["first_ns"][i]), weight)
                 seen = self.hosts.get((interface, mac)) if mac else self._unaddressed
                 if seen is not None and len(seen.one_sided) < 64:
                     before = seen.proofs
@@ -224,6 +238,93 @@ class Visibility:
                     if len(seen.proof_packets) < PROOFS_SHOWN:
                         seen.proof_packets.setdefault(int(slots[i]), proof)
                     self.version += before < LIMITS.proofs <= seen.proofs
+
+    def _prove(self, key: Host, end: str, first_ns: int, weight: int) -> None:
+        """A conversation of which one side is seen, with this host at one end of it."""
+        missing = self.turning.missing_of(key)
+        way = TOWARDS if end == "src" else SENT
+        if missing is not None and missing[0] == way and first_ns > missing[1] * SECOND:
+            self.turning.prove(key, weight)
+
+    def _acknowledged(self, slots: I64, rows: FlowColumns) -> None:
+        """Known conversations whose one side goes on to acknowledge what is no longer seen."""
+        for side in ("out", "in"):
+            counts = rows.column(f"unseen_{side}")
+            for i in np.flatnonzero(counts)[:64].tolist():
+                key = (int(slots[i]), side)
+                before, self._acked[key] = self._acked.get(key), int(counts[i])
+                if before is None or before >= counts[i]:
+                    continue
+                interface = int(rows.column(f"interface_{side}")[i])
+                for end, way in (("src", SENT), ("dst", TOWARDS)):
+                    host = (interface, int(rows.column(f"mac_{side}_{end}")[i]))
+                    missing = self.turning.missing_of(host)
+                    if missing is not None and missing[0] == way:
+                        self.turning.prove(host, 1)
+        if len(self._acked) > HOSTS_MAX:
+            self._acked.clear()
+
+    def blind_ns(self) -> tuple[int, int]:
+        """The newest time, now over, in which a mirror showed broadcasts only."""
+        since, until = self.turning.blind
+        return since * SECOND, until * SECOND
+
+    def note_blind(self, blindness: Blindness, meter: int, now_ns: int) -> None:
+        """What a meter missed while a mirror showed broadcasts only, as soon as that is over."""
+        since_ns, until_ns = self.blind_ns()
+        if now_ns - until_ns <= LIMITS.back_ns:
+            blindness.note(meter, since_ns, until_ns)
+
+    def turn(self, now_ns: int) -> None:
+        """Forget what an interface or a host showed before the vantage turned."""
+        plain, hosts = self.turning.judge(now_ns)
+        for interface in plain:
+            since_ns = self.turning.plain[interface] * SECOND
+            self._forget(interface, None)
+            if interface in self.interfaces:
+                before = self.interfaces[interface]
+                speakers = self.turning.speakers(interface)
+                self.interfaces[interface] = _Interface(
+                    since_ns, len(speakers), before.newest, speakers
+                )
+            for (at, _), seen in self.hosts.items():
+                if at == interface:
+                    seen.towards = seen.sent = 0
+        for key, missing in hosts:
+            self._forget(key[0], key[1])
+            if key in self.hosts:
+                setattr(self.hosts[key], missing, 0)
+        if plain or hosts:
+            self._both_ways, self._turned_ns = False, now_ns
+            self.version += 1
+
+    def _forget(self, interface: int, mac: int | None) -> None:
+        """Look at all frames of an interface, or of one host there, anew."""
+        self._settled = {
+            s for s in self._settled if s[0] != interface or (mac is not None and mac not in s[1:])
+        }
+
+    def turned_ns(self, macs: Iterable[int], ways: Iterable[str] = (TOWARDS, SENT)) -> int | None:
+        """Since when frames of a host with these MACs no longer pass here in all of these
+        directions, wherever they were seen; None if they still do. Without MACs: of any host.
+        """
+        turning = self.turning
+        if not (turning.plain or turning.one_way):
+            return None
+        wanted, asked = frozenset(macs), frozenset(ways)
+        since: list[int] = []
+        for key in self.hosts:
+            if wanted and key[1] not in wanted:
+                continue
+            second = turning.plain.get(key[0])
+            way, at = turning.one_way.get(key, ("", 0))
+            if second is None and way in asked:
+                second = at
+            if second is None and wanted:
+                return None
+            if second is not None:
+                since.append(second * SECOND)
+        return max(since, default=None)
 
     def _data(self, slots: I64, rows: FlowColumns, tcp: Bool) -> None:
         """Whether conversations without their data are all there is."""
@@ -277,15 +378,22 @@ class Visibility:
     def one_way(self, macs: Iterable[int]) -> str | None:
         """TOWARDS or SENT if conversations of a host are seen only in this direction."""
         wanted = frozenset(macs)
-        if sum(s.proofs for (_, mac), s in self.hosts.items() if mac in wanted) < LIMITS.proofs:
+        turned = self.turned_ns(wanted) is not None
+        proofs = sum(s.proofs for (_, mac), s in self.hosts.items() if mac in wanted)
+        if proofs < LIMITS.proofs and not turned:
             return None
         status = self.status(wanted)
         return status if status in (TOWARDS, SENT) else None
 
+    def unseen(self, macs: Iterable[int]) -> bool:
+        """Frames of a host, in one direction at least, do not pass here, or no longer do."""
+        return self.one_way(macs) is not None or self.turned_ns(macs) is not None
+
     def one_way_flows(self, macs: Iterable[int]) -> int:
         """The number of conversations of a host that were seen in one direction."""
         wanted = frozenset(macs)
-        return sum(len(s.one_sided) for (_, mac), s in self.hosts.items() if mac in wanted)
+        counted = sum(len(s.one_sided) for (_, mac), s in self.hosts.items() if mac in wanted)
+        return counted or sum(key[1] in wanted for key in self.turning.one_way)
 
     def all_one_way(self) -> bool:
         """Conversations are seen in one direction, and no host in both, at any interface."""
@@ -294,7 +402,10 @@ class Visibility:
             self._judged_at = known
             self._all_one_way = not (
                 self._both_ways or any(seen.status == BOTH for seen in self.hosts.values())
-            ) and any(s.proofs >= LIMITS.proofs for s in (*self.hosts.values(), self._unaddressed))
+            ) and (
+                bool(self.turning.one_way)
+                or any(s.proofs >= LIMITS.proofs for s in (*self.hosts.values(), self._unaddressed))
+            )
         return self._all_one_way
 
     def one_sided(self) -> int:
@@ -310,6 +421,9 @@ class Visibility:
         ours = frozenset(appliance)
         out = []
         for interface, at in self.interfaces.items():
+            if interface in self.turning.plain:
+                out.append(interface)
+                continue
             if now_ns - at.since_ns < LIMITS.plain_ns or at.spread < 2:
                 continue
             if not self._would_talk(interface, ours):
@@ -325,7 +439,8 @@ class Visibility:
     def due_ns(self, now_ns: int) -> int:
         """When the next interface has been watched long enough to be called a plain port."""
         judged = (at.since_ns + LIMITS.plain_ns for at in self.interfaces.values())
-        return min((time_ns for time_ns in judged if time_ns > now_ns), default=NEVER)
+        first = min((time_ns for time_ns in judged if time_ns > now_ns), default=NEVER)
+        return min(first, self.turning.due_ns(now_ns))
 
     def _would_talk(self, interface: int, ours: frozenset[int]) -> bool:
         """Unicast was to be expected there, so that its absence proves something: a host without an

@@ -22,6 +22,7 @@ from tests.situations import (
     plant_ways,
     plant_well,
     ports,
+    turns,
     vantages,
     visits_cameras,
     visits_cloud,
@@ -38,7 +39,7 @@ __all__ = [
     "CAPTURES", "SITUATIONS", "Situation",
     "cameras", "counted", "days_faults", "days_network", "days_places", "days_unknown",
     "days_well", "endpoints", "fates", "films", "hangs", "healthy", "names", "neighbours",
-    "plant_more", "plant_names", "plant_ways", "plant_well", "ports", "vantages",
+    "plant_more", "plant_names", "plant_ways", "plant_well", "ports", "turns", "vantages",
     "visits_cameras", "visits_cloud", "visits_files", "visits_network", "visits_path",
     "visits_streams", "visits_well",
 ]  # fmt: skip

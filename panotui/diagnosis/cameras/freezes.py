@@ -49,6 +49,8 @@ def frozen(watched: Watched) -> Iterable[Observation]:
         end = freeze.start_ns + int(freeze.seconds * SECOND)
         if 0 < stream.paused_ns <= end and stream.is_pause(freeze.start_ns):
             continue
+        if watched.facts.blindness.covers(stream.meter, freeze.start_ns, end):
+            continue
         over = freeze.kind in ("silence", "backlog") and freeze.seconds > STREAM_LIMITS.frozen_s
         if over and end <= last and now - end <= LIMITS.resumed_ns:
             caught = freeze.kind == "backlog"

@@ -1,0 +1,211 @@
+"""When a vantage ceases to show what it showed: a mirror session is taken away, or loses a
+direction.
+
+Link rows, ARP questions and conversations come in. An interface has *turned* into a plain port if
+broadcasts go on there, and the unicast of several busy hosts ended in the same second, or hosts
+that took part in it ask for addresses and need not ask twice: they are answered, out of sight. A
+host has turned one-way if one direction of it ended while the other goes on, and conversations
+prove that it went on as well. Nothing that is missing since then is a fault. Times are seconds of
+packet time.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+
+import numpy as np
+from msgspec import Struct, field
+
+from panotui.model import NEVER, SECOND, ArpMessage, Rows, mac_value
+from panotui.model.arrays import distinct
+from panotui.state.thresholds import thresholds
+
+LIMITS = thresholds().turning
+HOSTS_MAX = 4096
+TOWARDS, SENT = "towards", "sent"
+Host = tuple[int, int]  # interface, MAC
+
+
+class _Interface(Struct):
+    """The unicast of one interface."""
+
+    unicast_s: int = 0  # its newest second with unicast
+    busy: deque[tuple[int, frozenset[int]]] = field(default_factory=lambda: deque(maxlen=4))
+    spread: int = 0  # seconds with broadcasts only, since then
+    speakers: set[int] = field(default_factory=set)  # who sent these
+    repeats_s: int = 0  # when a host asked again for what it had just asked for
+    questions: int = 0  # since its newest unicast, of hosts that took part in it, asked once
+
+
+class _Ways(Struct):
+    """When each direction of a host was last seen, and how often since the other one was."""
+
+    towards_s: int = 0
+    sent_s: int = 0
+    alone: int = 0  # seconds with one direction only, in a row
+    proofs: int = 0  # weight of the conversations that prove that the other goes on
+
+
+class Turning:
+    """See the module. Bounded."""
+
+    def __init__(self) -> None:
+        self.plain: dict[int, int] = {}  # interface -> second since which it is a plain port
+        # (interface, MAC) -> the missing direction, and the last second in which it was seen
+        self.one_way: dict[Host, tuple[str, int]] = {}
+        self.blind = (0, 0)  # the newest time without unicast that is over
+        self.version = 0  # rises when something has turned
+        self._interfaces: dict[int, _Interface] = {}
+        self._hosts: OrderedDict[Host, _Ways] = OrderedDict()
+        self._asked: OrderedDict[tuple[int, str, str], int] = OrderedDict()
+        self._alone: set[Host] = set()  # hosts of which only one direction has been seen lately
+
+    @property
+    def doubts(self) -> bool:
+        """Some host may have turned one-way: proofs are wanted."""
+        return bool(self._alone)
+
+    # ------------------------------------------------------------------ what comes in
+
+    def links(self, rows: Rows, own: frozenset[int]) -> None:
+        """Rows of LINK_SECOND_DTYPE; `own`: MACs of this machine, whose frames prove nothing."""
+        seconds = rows["second"]
+        for second in distinct(seconds).tolist():
+            now = rows[seconds == second]
+            for interface in distinct(now["interface"]).tolist():
+                self._second(interface, second, now[now["interface"] == interface], own)
+
+    def _second(self, interface: int, second: int, rows: Rows, own: frozenset[int]) -> None:
+        at = self._interfaces.setdefault(interface, _Interface())
+        src, dst = rows["src_mac"], rows["dst_mac"]
+        group = (dst >> np.uint64(40) & np.uint64(1)).astype(bool)
+        if own:
+            mine = np.isin(src, list(own)) | np.isin(dst, list(own))
+            src, dst, group, rows = src[~mine], dst[~mine], group[~mine], rows[~mine]
+        if group.all():
+            if len(group) and second > at.unicast_s:
+                at.spread += 1
+                at.speakers.update(distinct(src)[: LIMITS.busy_hosts].tolist())
+            return
+        sent, towards = distinct(src[~group]).tolist(), distinct(dst[~group]).tolist()
+        often = ~group & (rows["packets"] >= LIMITS.busy_packets)
+        at.busy.append((second, frozenset(distinct(src[often])[:HOSTS_MAX].tolist())))
+        if second > at.unicast_s:
+            at.unicast_s, at.spread, at.questions = second, 0, 0
+            at.speakers.clear()
+        if interface in self.plain:
+            self.blind = self.plain.pop(interface), second
+        for mac in towards:
+            self._ways(interface, mac).towards_s = second
+        for mac in sent:
+            ways = self._ways(interface, mac)
+            ways.sent_s = second
+        for mac in {*sent, *towards}:
+            self._count(interface, mac)
+
+    def _ways(self, interface: int, mac: int) -> _Ways:
+        key = (interface, mac)
+        ways = self._hosts.get(key)
+        if ways is None:
+            while len(self._hosts) >= HOSTS_MAX:
+                gone, _ = self._hosts.popitem(last=False)
+                self._alone.discard(gone)
+                self.one_way.pop(gone, None)
+            ways = self._hosts[key] = _Ways()
+        return ways
+
+    def _count(self, interface: int, mac: int) -> None:
+        key, ways = (interface, mac), self._hosts[interface, mac]
+        if ways.towards_s == ways.sent_s:
+            ways.alone = ways.proofs = 0
+            self._alone.discard(key)
+            self.one_way.pop(key, None)
+            return
+        ways.alone += 1
+        if ways.alone >= LIMITS.alone_least and ways.towards_s and ways.sent_s:
+            self._alone.add(key)
+
+    def observe(self, message: ArpMessage) -> None:
+        """An ARP question: asked again soon, it had no answer."""
+        key = (message.interface, message.sender_mac, message.target_ip)
+        second = message.time_ns // SECOND
+        before = self._asked.get(key)
+        at = self._interfaces.get(message.interface)
+        if at is not None and before is not None and second - before <= LIMITS.repeated_s:
+            at.repeats_s = second
+        elif at is not None and second > at.unicast_s:
+            known = (message.interface, mac_value(message.sender_mac)) in self._hosts
+            at.questions += known and (before is None or second - before >= LIMITS.apart_s)
+        self._asked[key] = second
+        self._asked.move_to_end(key)
+        while len(self._asked) > 1024:
+            self._asked.popitem(last=False)
+
+    def missing_of(self, key: Host) -> tuple[str, int] | None:
+        """The direction of a host that has ended while the other goes on, and its last second."""
+        ways = self._hosts.get(key) if key in self._alone else None
+        if ways is None:
+            return None
+        if ways.sent_s > ways.towards_s:
+            return TOWARDS, ways.towards_s
+        return SENT, ways.sent_s
+
+    def prove(self, key: Host, weight: int) -> None:
+        """A conversation of a host went on in the missing direction, unseen."""
+        if key in self._alone:
+            self._hosts[key].proofs += weight
+
+    # ------------------------------------------------------------------ what has turned
+
+    def judge(self, now_ns: int) -> tuple[list[int], list[tuple[Host, str]]]:
+        """Interfaces that have turned into plain ports, and hosts that have turned one-way with the
+        direction that is missing; each is told once.
+        """
+        now = now_ns // SECOND
+        plain = [i for i, at in self._interfaces.items() if self._is_plain(i, at, now)]
+        hosts: list[tuple[Host, str]] = []
+        for key in self._alone:
+            missing = self.missing_of(key)
+            if missing is None or key in self.one_way or key[0] in self.plain:
+                continue
+            ways = self._hosts[key]
+            if ways.alone < LIMITS.alone or ways.proofs < LIMITS.proofs:
+                continue
+            if now - missing[1] >= LIMITS.alone_ns // SECOND:
+                self.one_way[key] = missing
+                hosts.append((key, missing[0]))
+        for interface in plain:
+            self.plain[interface] = self._interfaces[interface].unicast_s
+        self.version += bool(plain or hosts)
+        return plain, hosts
+
+    def _is_plain(self, interface: int, at: _Interface, now: int) -> bool:
+        if interface in self.plain or now - at.unicast_s < LIMITS.plain_ns // SECOND:
+            return False
+        if at.spread < LIMITS.spread or at.repeats_s > at.unicast_s:
+            return False
+        return at.questions >= LIMITS.questions or len(self.ended(interface)) >= LIMITS.busy_hosts
+
+    def speakers(self, interface: int) -> set[int]:
+        """Hosts whose broadcasts go on there since its unicast ended."""
+        at = self._interfaces.get(interface)
+        return set(at.speakers) if at is not None else set()
+
+    def ended(self, interface: int) -> frozenset[int]:
+        """The busy senders that all fell silent together with the interface's last unicast."""
+        at = self._interfaces.get(interface)
+        if at is None or len(at.busy) < 4:
+            return frozenset()
+        if at.busy[-1][0] - at.busy[0][0] > LIMITS.together_s:
+            return frozenset()
+        whole = [names for _, names in list(at.busy)[:-1]]  # the last second is cut off
+        return whole[0].intersection(*whole[1:])
+
+    def due_ns(self, now_ns: int) -> int:
+        """When the next interface may be called a plain port."""
+        due = (
+            at.unicast_s * SECOND + LIMITS.plain_ns
+            for interface, at in self._interfaces.items()
+            if interface not in self.plain
+        )
+        return min((at for at in due if at > now_ns), default=NEVER)
