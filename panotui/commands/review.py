@@ -88,8 +88,7 @@ def command(
         from panotui.commands.rehearse import record_capture
 
         # the header shows the name of the capture
-        name = f"{path.name.partition('.')[0] or 'capture'}.panotui"
-        recording = record_capture([str(path)], known, text, Path(folder) / name)
+        recording = record_capture([str(path)], known, text, Path(folder) / path.name)
         return _show(recording, path, places.exports, no_color, wanted)
 
 

@@ -7,12 +7,17 @@ never 0.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
+from datetime import UTC, datetime, tzinfo
 
 UNKNOWN = "-"
 LISTED = 3  # names that a sentence spells out
 
 DECIMAL = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+# A time of day in a sentence; not the one of a whole RFC 3339 stamp.
+_UTC = re.compile(r"(?<![T\d:.])([01]\d|2[0-3]):([0-5]\d):([0-5]\d)(?: UTC|Z)\b")
+
 BINARY = ((1 << 40, "Ti"), (1 << 30, "Gi"), (1 << 20, "Mi"), (1 << 10, "Ki"))
 
 
@@ -103,3 +108,23 @@ def per_cent(share: float | None, unknown: str = UNKNOWN) -> str:
     if share < 0.0001:
         return "< 0.01 %"
     return f"{100 * share:.2f} %"
+
+
+def in_local_time(text: str, near_s: float, zone: tzinfo | None) -> str:
+    """A sentence with its times of day, which are UTC in findings, as local ones.
+
+    `near_s`: a time that the sentence is about, in seconds since the epoch; the times nearest to it
+    are used. `zone` None: the zone of this machine. Where local time is UTC, it stays marked.
+    """
+
+    def local(match: re.Match[str]) -> str:
+        hour, minute, second = (int(part) for part in match.groups())
+        at = near_s // 86_400 * 86_400 + hour * 3600 + minute * 60 + second
+        at += 86_400 * round((near_s - at) / 86_400)
+        try:
+            here = datetime.fromtimestamp(at, UTC).astimezone(zone)
+        except (OverflowError, ValueError, OSError):
+            return match[0]
+        return here.strftime("%H:%M:%S") if here.utcoffset() else match[0]
+
+    return _UTC.sub(local, text)

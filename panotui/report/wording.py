@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
 from panotui.model import SECOND, DeviceRecord, StreamRecord, quantities
 
 UNKNOWN = "–"
-_UTC = re.compile(r"\b([01]\d|2[0-3]):([0-5]\d):([0-5]\d) UTC\b")
 
 
 def rate(value: float | None) -> str:
@@ -111,17 +109,7 @@ class LocalTime:
         """A sentence with its times of day, which are UTC in findings, as local ones. `near_ns`: a
         time that the sentence is about; the times nearest to it are used.
         """
-
-        def local(match: re.Match[str]) -> str:
-            hour, minute, second = (int(part) for part in match.groups())
-            near_s = near_ns // SECOND
-            at = near_s // 86_400 * 86_400 + hour * 3600 + minute * 60 + second
-            at += 86_400 * round((near_s - at) / 86_400)
-            said = self._said(at, "%H:%M:%S")
-            zone = self._zone_at(at)
-            return match[0] if said == UNKNOWN or zone == "UTC" else said
-
-        return _UTC.sub(local, text)
+        return quantities.in_local_time(text, near_ns // SECOND, self.zone)
 
     def day(self, time_s: float) -> str:
         """`Sun 29 Nov 2026`."""

@@ -9,6 +9,7 @@ from msgspec import Struct
 from panotui.tui import bars, compare, prompt, remembered, strips, timeline, times
 from panotui.tui.cells import wrap
 from panotui.tui.line import Line, Pen, Span, plain, text_of
+from panotui.tui.local_times import with_local_times
 from panotui.tui.page import Item, Page, Place, Scene
 from panotui.tui.pages import TABLES, details, draw_pane, news
 from panotui.tui.pages.overview import strip_values
@@ -150,6 +151,7 @@ def _scene(
     seen_ns: int | None = None,
 ) -> Scene:
     zone = UTC if screen.manner.times == "utc" else screen.zone
+    frame = with_local_times(frame, zone)
     return Scene(
         frame, place, width, height, screen.glyphs, zone, screen.port, seen_ns, screen.manner,
         own(screen),

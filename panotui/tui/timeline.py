@@ -13,7 +13,7 @@ from panotui.tui.cells import distinct
 from panotui.tui.glyphs import Glyphs, Role, look, role
 from panotui.tui.line import Line, Pen
 from panotui.tui.quantities import clock, moment
-from panotui.tui.strips import asked_columns, cell_spans
+from panotui.tui.strips import cell_spans
 from panotui.views.frames import ReviewState, Strips
 
 _SEVERITIES = {"info": 0, "warning": 1, "error": 2}
@@ -40,17 +40,18 @@ def draw(
         fit = max(10, width - label - 2)
         start_s = review.start_ns // SECOND
         known_s = review.end_ns // SECOND - start_s + 1
-        cells, whole = asked_columns(fit, known_s), max(1, -(-known_s // fit))
+        cells, whole = min(fit, known_s), max(1, -(-known_s // fit))
         strips = Strips(
             start_s=start_s, end_s=start_s + whole * cells, cell_s=whole, first_s=start_s
         )
         many = cells
     else:
         many = len(strips.strips[0].cells)
-    wide = max(1, (width - label - 2) // many)  # columns a cell: a short recording fills the line
-    here = (review.position_ns // SECOND - strips.start_s) * wide // strips.cell_s
-    here = max(0, min(many * wide - 1, here))
-    lines = [_scale(review, strips, width, many * wide, here, glyphs, zone)]
+    room = max(many, width - label - 2)  # a short recording fills the line
+    span_s = strips.cell_s * many
+    here = (review.position_ns // SECOND - strips.start_s) * room // span_s
+    here = max(0, min(room - 1, here))
+    lines = [_scale(review, strips, width, room, here, glyphs, zone)]
     names = distinct(tuple(s.label for s in strips.strips), label - 2, glyphs.ellipsis)
     for strip in strips.strips:
         pen = (
@@ -59,9 +60,10 @@ def draw(
             .field(names[strip.label], label - 2, "dim")
             .put(" ")
         )
-        pen.spans(cell_spans("".join(cell * wide for cell in strip.cells), glyphs))
+        shown = "".join(strip.cells[at * many // room] for at in range(room))
+        pen.spans(cell_spans(shown, glyphs))
         lines.append(pen.line())
-    lines.append(_events(review, strips, width, many * wide, wide, glyphs))
+    lines.append(_events(review, strips, width, room, span_s, glyphs))
     return lines
 
 
@@ -95,11 +97,11 @@ def _scale(
 
 
 def _events(
-    review: ReviewState, strips: Strips, width: int, many: int, wide: int, glyphs: Glyphs
+    review: ReviewState, strips: Strips, width: int, many: int, span_s: int, glyphs: Glyphs
 ) -> Line:
     worst: dict[int, str] = {}
     for time_ns, severity, _ in review.marks:
-        at = (time_ns // SECOND - strips.start_s) // strips.cell_s * wide
+        at = (time_ns // SECOND - strips.start_s) * many // span_s
         if not 0 <= at < many:
             continue
         if _SEVERITIES.get(severity, 0) >= _SEVERITIES.get(worst.get(at, ""), -1):

@@ -92,8 +92,9 @@ def _asked_of_review(screen: ScreenState) -> StripsView:
     columns = max(10, screen.width - label_width(screen.width) - 2)
     start_s, end_s = review.start_ns // SECOND, -(-review.end_ns // SECOND)
     whole_s = max(1, -(-(end_s - start_s) // columns))
-    columns = strips.asked_columns(columns, end_s - start_s)
     cell_s = min(screen.cell_s or whole_s, whole_s)
+    # no more than the recording has: wider ones fill the time line
+    columns = max(1, min(columns, -(-end_s // cell_s) - start_s // cell_s))
     window = cell_s * columns
     middle = review.position_ns // SECOND + window // 2
     end = max(start_s + window, min(end_s, -(-middle // cell_s) * cell_s))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
@@ -274,6 +275,29 @@ def test_a_ping_has_a_type_and_a_code_and_no_ports() -> None:
     assert "icmp 10.20.0.1 > 10.20.0.5  type 3 code 13" in Driven(site).press("2", "enter").text()
 
 
+def test_a_time_in_a_sentence_is_that_of_the_screens_clock() -> None:
+    """Beside local times, one in UTC would be read as another moment; `T` shows UTC for all."""
+    site = frames_builder.plant()
+    finding = msgspec.structs.replace(
+        site.findings[0],
+        text="Logs is blocked since 12:58:12 UTC",
+        action="Compare with the firewall's log of 12:58:12 UTC",
+    )
+    site.findings = (finding,)
+    event = msgspec.structs.replace(site.events[-1], text="Logs was open at 12:58:12Z")
+    site.events = (event,)
+    driven = Driven(site, 120, 40)
+    for keys in ((), ("6",), ("enter",), ("escape", "7")):
+        text = driven.press(*keys).text()
+        assert "13:58:12" in text, keys
+        assert not re.search(r"(?<!T)12:58:12", text), keys  # whole stamps stay UTC
+    text = driven.press("6", "T", "T").text()
+    assert "since 12:58:12 UTC" in text
+    stamp = site.findings[0].first_time_ns // SECOND
+    driven.press("T", "enter")
+    assert datetime.fromtimestamp(stamp, UTC).isoformat()[:19] in driven.text()  # whole stamps
+
+
 def test_what_was_also_seen_comes_newest_first() -> None:
     site = frames_builder.plant()
     finding = msgspec.structs.replace(
@@ -281,4 +305,5 @@ def test_what_was_also_seen_comes_newest_first() -> None:
     )
     site.findings = (finding, *site.findings[1:])
     text = Driven(site, 80, 60).press("6", "g", "enter").text()
-    assert text.index("2 attempts") < text.index("13:59:20 UTC") < text.index("13:58:12 UTC")
+    # local times, as everywhere on the screen
+    assert text.index("2 attempts") < text.index("14:59:20 4 SYNs") < text.index("14:58:12 4 SYNs")

@@ -315,3 +315,17 @@ def test_all_is_not_called_well_beside_a_stream_in_trouble(site: Site) -> None:
     text = Driven(site).text()
     assert "all is well" not in text
     assert "no cause known yet: the stream of gate is losing" in text
+
+
+def test_all_is_not_called_well_while_something_starts_or_was_not_seen(site: Site) -> None:
+    site.findings = site.violations = ()
+    site.cameras = tuple(c for c in site.cameras if c.name == "dock")
+    site.streams = tuple(s for s in site.streams if s.camera == "dock")
+    site.endpoints = tuple(e for e in site.endpoints if e.state == "reachable")
+    site.all_well_since_ns = site.time_ns
+    assert "nothing: all is well since" in Driven(site).text()
+    idle = msgspec.structs.replace(site.endpoints[0], state="unseen", label="Logs", needed=True)
+    site.endpoints = (*site.endpoints[1:], idle)
+    assert "nothing: all that was seen is well since" in Driven(site).text()
+    site.cameras = tuple(msgspec.structs.replace(c, state="connecting") for c in site.cameras)
+    assert "nothing yet: dock is connecting" in Driven(site).text()

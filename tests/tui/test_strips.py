@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 
 from panotui.model import SECOND
@@ -180,6 +181,27 @@ def test_a_review_draws_the_same_strips_as_its_time_line() -> None:
     assert isinstance(asked, View)
     assert asked.strips is not None
     assert asked.strips.cell_s in ZOOMS
+
+
+@pytest.mark.parametrize("seconds", [20, 50, 86, 130, 700])
+@pytest.mark.parametrize("columns", [80, 120, 200])
+def test_a_recording_of_any_length_fills_its_time_line(seconds: int, columns: int) -> None:
+    site = frames_builder.review()
+    assert site.review is not None
+    start, end = NOW - seconds * SECOND, NOW
+    site.review = msgspec.structs.replace(
+        site.review, start_ns=start, end_ns=end, position_ns=end, gaps=(), marks=()
+    )
+    site.times = frames_builder.MadeUpTimes(
+        start // SECOND, end // SECOND, {"port:eth1": [(0, Cell.WELL)], "us": [(0, Cell.WELL)]}
+    )
+    driven = Driven(site, columns, 40)
+    driven.fetch()
+    line = next(line for line in driven.lines() if line.startswith(" eth1"))
+    room = columns - (12 if columns < 100 else 22)
+    cell = -(-room // min(room, seconds))
+    assert room - 2 * cell <= line.count("█") <= room
+    assert line.rstrip().endswith("█" * 5)
 
 
 def test_the_end_of_the_time_line_is_read_whatever_the_place() -> None:

@@ -21,12 +21,13 @@ from panotui.model import (
     StreamRecord,
     ViolationRecord,
 )
-from panotui.model.quantities import UNKNOWN, counted
+from panotui.model.quantities import UNKNOWN, counted, listed
 from panotui.state.standing import (
     cameras_said,
     dead_cameras,
     dead_endpoints,
     endpoints_said,
+    unseen_endpoints,
     violations_said,
 )
 from panotui.tui.cells import distinct, width, wrap
@@ -455,8 +456,7 @@ def _todo(scene: Scene) -> _Section:
     elif header.all_well_since_ns and (odd := _odd_streams(scene)):
         answer = [(f"no cause known yet: {odd[0]}", "warn")]
     elif header.all_well_since_ns:
-        at = scene.when(header.all_well_since_ns)
-        answer = [(f"{scene.glyphs.ok} nothing: all is well since {at}", "ok")]
+        answer = [_well(scene, header.all_well_since_ns)]
     elif header.counts.violations_open > header.counts.violations_known:
         news = header.counts.violations_open - header.counts.violations_known
         answer = [(f"{counted(news, 'violation')} to look at", "warn")]
@@ -470,6 +470,18 @@ def _todo(scene: Scene) -> _Section:
     if notes:
         answer.append((f"  {counted(notes, 'note')}", "plain"))
     return _Section("WHAT TO DO", answer, units)
+
+
+def _well(scene: Scene, since_ns: int) -> Span:
+    """Nothing is wrong: of everything, or of what was seen until now."""
+    starting = [c.name for c in scene.frame.cameras if c.state == "connecting"]
+    if starting:
+        verb = "are" if starting[1:] else "is"
+        return f"nothing yet: {listed(starting)} {verb} connecting", "dim"
+    unseen = [c.name for c in scene.frame.cameras if c.state == "unseen"]
+    unseen += unseen_endpoints(scene.frame.endpoints)
+    what = "all that was seen" if unseen else "all"
+    return f"{scene.glyphs.ok} nothing: {what} is well since {scene.when(since_ns)}", "ok"
 
 
 def _odd_streams(scene: Scene) -> list[str]:
