@@ -48,6 +48,7 @@ class Reference:
     bad: int = -1
     seen: set[int] = field(default_factory=set)
     missing: set[int] = field(default_factory=set)
+    runs: list[tuple[int, int, int]] = field(default_factory=list)  # of these, and when they opened
     before: set[int] = field(default_factory=set)  # between a late packet and the first one
     last: Packet | None = None
     stamps: list[int] = field(default_factory=list)
@@ -80,8 +81,9 @@ class Reference:
             self.highest = self.first - 1
         d = (p.sequence - self.highest) & 0xFFFF
         if d < 3000:
-            for extended in range(self.highest + 1, self.highest + d):
-                self.missing.add(extended)
+            self.missing.update(range(self.highest + 1, self.highest + d))
+            if d > 1:
+                self.runs.append((self.highest + 1, self.highest + d - 1, p.time_ns))
             self.expected += d
             self.highest += d
             self._arrive(self.highest, d == 0)
@@ -107,10 +109,21 @@ class Reference:
                     self.before.update(range(extended, self.lowest))
                     self.lowest = min(self.lowest, extended)
                 self.missing.discard(extended)
+                self._fill(extended)
                 self.before.discard(extended)
                 self.seen.add(extended)
             self.received += 1
         return False
+
+    def _fill(self, extended: int) -> None:
+        """A run that is 128 numbers and a second behind is told as it is, and stays."""
+        assert self.last is not None
+        for i, (first, last, time_ns) in enumerate(self.runs):
+            far = last < self.highest - 128 and time_ns <= self.last.time_ns - 10**9
+            if first <= extended <= last and not far:
+                parts = ((first, extended - 1, time_ns), (extended + 1, last, time_ns))
+                self.runs[i : i + 1] = [part for part in parts if part[0] <= part[1]]
+                return
 
     def _late(self, sequence: int, d: int) -> bool:
         """A.1 knows no packet that is so late; but a number that is missing is no restart."""
@@ -200,13 +213,5 @@ class Reference:
         return abs(since_ns * (self.clock / 1e9) - step) if far else 0.0
 
     def gaps(self) -> tuple[int, int]:
-        """Runs of numbers that never came, and the longest."""
-        runs: list[int] = []
-        last = None
-        for extended in sorted(self.missing):
-            if last is not None and extended == last + 1:
-                runs[-1] += 1
-            else:
-                runs.append(1)
-            last = extended
-        return len(runs), max(runs, default=0)
+        """Runs of numbers that never came in time, and the longest."""
+        return len(self.runs), max((last - first + 1 for first, last, _ in self.runs), default=0)

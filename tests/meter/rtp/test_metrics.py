@@ -95,7 +95,14 @@ packet_steps = st.lists(
 )
 
 
+LATE_WHERE_ALL_IS_TOLD = [
+    LONG_STEP, (0, 24, 0, 0, False, False), (0, 127, 0, 0, False, False), LONG_STEP,
+    (0, -150, 0, 0, False, False),
+]  # fmt: skip
+
+
 @settings(max_examples=200, deadline=None)
+@example(steps=LATE_WHERE_ALL_IS_TOLD, first=0, cuts=[])
 @given(
     steps=packet_steps, first=st.integers(0, 65535), cuts=st.lists(st.integers(0, 200), max_size=6)
 )
