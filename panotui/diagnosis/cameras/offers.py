@@ -11,10 +11,11 @@ from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND
 from panotui.site.facts import Who
 from panotui.state.camera import Camera
-from panotui.state.camera_media import NEEDED, only, unsuited
+from panotui.state.camera_media import CODEC_NAMES, NEEDED, only, unsuited
+from panotui.state.camera_session import Session
 from panotui.state.camera_streams import is_another_readers
 from panotui.state.connects import recent
-from panotui.state.streams import media_of
+from panotui.state.streams import StreamState, media_of
 
 LIMITS = thresholds().cameras.offers
 
@@ -53,6 +54,7 @@ def _codec(camera: Camera, facts: Facts) -> Iterable[Observation]:
             )
         )  # fmt: skip
     if offer is None and (not codecs or NEEDED in codecs):
+        yield from _otherwise(camera, sessions, streams)
         return
     yield Observation(
         "stream-codec", subject_of(camera),
@@ -68,6 +70,38 @@ def _codec(camera: Camera, facts: Facts) -> Iterable[Observation]:
         f"Turn the video of this profile on in {camera.name}, or correct the path of its URL",
         camera=camera.address,
     )  # fmt: skip
+
+
+def _otherwise(
+    camera: Camera, sessions: list[Session], streams: list[StreamState]
+) -> Iterable[Observation]:
+    """Pictures of another codec than the description says, in a session that plays."""
+    for session in sessions:
+        if session.state != "playing" or not session.described_ns:
+            continue
+        said = {t.codec for t in session.tracks if t.media == "video" and t.codec}
+        for stream in streams:
+            row, codec = stream.row, stream.codec
+            own = f"{stream.meter}-{row.session}" == session.key and not row.undeclared
+            if not own or said != {NEEDED} or codec in (None, NEEDED) or row.end:
+                continue
+            if media_of(codec) != "video":
+                continue
+            name = CODEC_NAMES.get(codec, codec)
+            yield Observation(
+                "stream-codec", subject_of(camera), {**about(camera), "client": session.client},
+                (
+                    evidence(session.described_ns, session.described_packet,
+                             "SDP in the answer to DESCRIBE: H.264"),
+                    evidence(row.first_ns, row.first_packet, f"first packet of {name}"),
+                ),
+                text=f"Camera {camera.name} describes H.264 and sends {name}: a reader that "
+                     "follows the description shows no picture",
+                action=f"Set the profile of {camera.name} to H.264 again and restart the camera; "
+                       "update its firmware if that does not help",
+                camera=camera.address,
+            )  # fmt: skip
+            return
 
 
 def _readers(camera: Camera, facts: Facts) -> Iterable[Observation]:

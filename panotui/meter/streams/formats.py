@@ -1,8 +1,9 @@
 """The payload of a stream: codec, clock, parameter sets; and the payload flags of each packet.
 
 In: streams with their SDP data, and columns of their packets. Out: the flags of `panotui.wire.h264`
-per packet, and codec, clock, size and profile in the stream's row. Without signalling, the first
-bytes of a few packets may show H.264 and H.265; otherwise the clock stays unknown.
+per packet, and codec, clock, size and profile in the stream's row. The first bytes of a few packets
+may show H.264 and H.265, whatever was declared or RFC 3551 assigns to their number; otherwise the
+clock of an unannounced stream stays unknown.
 """
 
 from __future__ import annotations
@@ -59,8 +60,10 @@ class Formats:
 
     def learn(self, stream: Stream, payload_type: int) -> None:
         """Codec and clock from the SDP, otherwise from the static table; otherwise they stay
-        unknown.
+        unknown. What the content has shown stands.
         """
+        if payload_type != stream.payload_type:
+            stream.shown = 0
         stream.payload_type = payload_type
         track = stream.track
         form = track.formats.get(payload_type) if track else None
@@ -68,14 +71,14 @@ class Formats:
             name, clock = STATIC_PAYLOADS.get(payload_type, (None, 0))
             form = Format(name, form.clock_rate if form and form.clock_rate else clock)
         self._state.row["payload_type"][stream.index] = payload_type
-        self._set_codec(stream, codec_index(form.codec), form.clock_rate)
+        self._set_codec(stream, stream.shown or codec_index(form.codec), form.clock_rate)
 
     def _set_codec(self, stream: Stream, codec: int, clock: int) -> None:
         index = stream.index
         state, row = self._state, self._state.row
         media = stream.track.media if stream.track else ""
         encrypted = bool(row["encrypted"][index])
-        if codec in (H264, _H265, _JPEG) and not clock:
+        if codec in (H264, _H265, _JPEG) and (not clock or stream.shown):
             clock = 90_000  # fixed by RFC 6184 8.2.1, RFC 7798 7.1, RFC 2435
         self.learnt = True
         stream.codec = codec
@@ -92,7 +95,9 @@ class Formats:
         )
         state.reads_keys[index] = codec in (H264, _H265, _JPEG) and not encrypted
         self._codec[index] = codec if not encrypted else 0
-        self._looking[index] = codec == 0 and not encrypted and stream.payload_type >= 96
+        assigned = stream.payload_type in STATIC_PAYLOADS
+        doubtful = (codec in (0, H264, _H265) or assigned) and not stream.shown
+        self._looking[index] = doubtful and not encrypted and stream.looks < CODEC_LOOKS
         state.changed[index] = True
 
     def look(self, stream: Stream, heads: U8) -> int:
@@ -100,24 +105,26 @@ class Formats:
         bytes of their payloads, 0xFF if not captured.
 
         Eight are examined together, counted from the stream's first, `CODEC_LOOKS` times. Returns
-        the number of these packets before the one with which the codec is known; n if it is not.
+        the number of these packets before the one that shows another codec; n if none does.
         """
         if not self._looking[stream.index]:
             return len(heads)
         waiting = len(stream.heads)
         heads = np.concatenate([stream.heads, heads])
-        at = 0
+        at, declared = 0, stream.codec
         while self._looking[stream.index] and at + media_heuristics.ADOPT_PACKETS <= len(heads):
             some = heads[at : at + media_heuristics.ADOPT_PACKETS]
             at += len(some)
             stream.looks += 1
-            name = media_heuristics.guess_codec(some[:, 0], some[:, 1])
-            if name is not None:
-                self._set_codec(stream, codec_index(name), 90_000)
-            elif stream.looks >= CODEC_LOOKS:
+            name = media_heuristics.guess_codec(some[:, 0], some[:, 1], bool(declared))
+            codec = codec_index(name)
+            if codec and codec != declared:
+                stream.shown = codec
+                self._set_codec(stream, codec, 90_000)
+            if codec or stream.looks >= CODEC_LOOKS:
                 self._looking[stream.index] = False
         stream.heads = heads[at:].copy()
-        return at - 1 - waiting if stream.codec else len(heads) - waiting
+        return at - 1 - waiting if stream.codec != declared else len(heads) - waiting
 
     def learn_size(self, stream: Stream, width: int | None, height: int | None) -> None:
         """The size declared by the SDP, until the payload shows it."""
@@ -269,9 +276,11 @@ class Formats:
                 before = self.look(owner, some)
                 codec[rows[before:]] = owner.codec
 
-    def flags_of_held(self, stream: Stream, flags: U8) -> U8:
-        """(n,) payload flags of held packets, from their `video_flags`."""
-        column = _FLAG_COLUMNS.get(stream.codec)
+    def flags_of_held(self, stream: Stream, flags: U8, codec: int | None = None) -> U8:
+        """(n,) payload flags of held packets, from their `video_flags`; `codec`: as if it were
+        this one.
+        """
+        column = _FLAG_COLUMNS.get(stream.codec if codec is None else codec)
         if column is None or self._state.row["encrypted"][stream.index]:
             return np.zeros(len(flags), np.uint8)
         chosen: U8 = flags[:, column]

@@ -39,6 +39,7 @@ class Stream(msgspec.Struct, eq=False):
     dialogue: Dialogue | None = None
     codec: int = 0
     looks: int = 0  # of eight packets each, for its codec
+    shown: int = 0  # the codec of its content, where that differs from what was declared
     heads: U8 = msgspec.field(default_factory=lambda: np.empty((0, 2), np.uint8))  # to be examined
     sps: bytes | None = None
     fragments: h264.Fragments = msgspec.field(default_factory=h264.Fragments)

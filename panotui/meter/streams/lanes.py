@@ -11,6 +11,7 @@ from panotui.meter.rtsp.carriers import Carriers
 from panotui.meter.rtsp.dialogue import Dialogue, Track
 from panotui.meter.rtsp.multipart import Part
 from panotui.meter.rtsp.places import Place
+from panotui.meter.streams.media_heuristics import plausible_payload_type
 from panotui.model import I64, U16
 
 _UNDECLARED = 256  # from a source's last number, for undeclared payload types
@@ -47,6 +48,10 @@ class Announced(NamedTuple):
     def is_foreign(self, payload_type: int) -> bool:
         """Whether something else was announced."""
         return bool(self.tracks) and self.track_of(payload_type) is None
+
+    def needs_content(self, payload_type: int) -> bool:
+        """Whether only the content of its packets shows that this is media."""
+        return not self.tracks and not plausible_payload_type(payload_type)
 
 
 NOTHING = Announced()

@@ -17,7 +17,7 @@ from msgspec import Struct
 from panotui.meter.rtp.records import Arrivals, RtpRecords
 from panotui.meter.streams.formats import first_bytes, payload_of, video_flags
 from panotui.meter.streams.known_streams import Source
-from panotui.meter.streams.media_heuristics import in_sequence
+from panotui.meter.streams.media_heuristics import ADOPT_PACKETS, guess_codec, in_sequence
 from panotui.model import I64, Rows
 from panotui.wire import h264
 
@@ -143,12 +143,16 @@ class Probation:
         if len(self._held) > SOURCES_MAX:
             self._forget(next(iter(self._held)))
 
-    def release(self, source: Source, wanted: int) -> Held | None:
-        """All held packets of a source, if `wanted` of them are consecutive; otherwise None."""
+    def release(self, source: Source, wanted: int, by_content: bool) -> Held | None:
+        """All held packets of a source, if `wanted` of them are consecutive, and, where only its
+        content can tell, the first are of pictures; otherwise None.
+        """
         held = self._held[source]
         if held.count >= wanted:
             rows = held.in_order()
-            if in_sequence(rows["sequence"], rows["timestamp"], wanted):
+            heads = rows["heads"][:ADOPT_PACKETS]
+            sure = not by_content or guess_codec(heads[:, 0], heads[:, 1]) is not None
+            if sure and in_sequence(rows["sequence"], rows["timestamp"], wanted):
                 self._forget(source)
                 return held
         held.trim()

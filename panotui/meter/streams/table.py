@@ -126,10 +126,12 @@ class StreamTable:
         self._take(False, found)
 
     def fragments(
-        self, time_ns: I64, size: I64, slot: I64 | I32, flow_id: U64, from_client: Bool
-    ) -> None:
-        """Process later fragments of UDP packets, (n,) each: they count as bytes of the stream."""
-        rows, stream = self._udp.later_fragments(time_ns, slot, flow_id, from_client)
+        self, time_ns: I64, size: I64, slot: I64 | I32, flow_id: U64, from_client: Bool,
+        identity: U64,
+    ) -> None:  # fmt: skip
+        """Process later fragments of UDP packets, (n,) each: they count as bytes of the stream.
+        `identity`: of their datagrams."""
+        rows, stream = self._udp.later_fragments(time_ns, slot, flow_id, from_client, identity)
         if len(rows):
             self.metrics.add_bytes(stream, time_ns[rows], size[rows])
 
@@ -220,9 +222,7 @@ class StreamTable:
                 self._believe(source, first_ns)
 
     def _take_pictures(self, parts: list[Part]) -> None:
-        """Pictures of HTTP responses: streams without numbers or stamps, measured by their
-        arrival.
-        """
+        """Pictures of HTTP responses: streams without numbers or stamps, measured on arrival."""
         for carrier in dict.fromkeys(part.carrier for part in parts):
             own = [part for part in parts if part.carrier == carrier]
             source = (True, carrier, 0, 0)
@@ -295,10 +295,8 @@ class StreamTable:
 
     def _declared_on(self, tcp: bool, carrier: int) -> Stream | None:
         """The newest stream of a carrier that was announced."""
-        for stream in reversed(self._known.on(tcp, carrier)):
-            if not stream.undeclared and stream.stray is None:
-                return stream
-        return None
+        known = reversed(self._known.on(tcp, carrier))
+        return next((s for s in known if not s.undeclared and s.stray is None), None)
 
     def _note_foreign(self, stream: Stream, ssrc: int, numbers: U16, time_ns: I64) -> None:
         """Packets of a type that was not announced, beside a stream; (n,) each."""
@@ -339,7 +337,7 @@ class StreamTable:
         if track is not None:
             renewed = self._before(source, track, kind) is not None
             return 2 if renewed and track.transport.ssrc != ssrc else 1
-        if announced.is_foreign(kind):
+        if announced.is_foreign(kind) or (not tcp and announced.needs_content(kind)):
             return media_heuristics.ADOPT_PACKETS
         sure = lane.carriers.stream[carrier] >= 0 or lane.is_expected(carrier)
         return 2 if sure else media_heuristics.ADOPT_PACKETS
@@ -369,7 +367,8 @@ class StreamTable:
                 return
         wanted = self._wanted(source, time_ns)
         before = self._before(source, announced.track_of(kind), kind)
-        held = self._probation.release(source, wanted)
+        by_content = not tcp and announced.needs_content(kind)
+        held = self._probation.release(source, wanted, by_content)
         goes_on = False
         if before is not None:
             few = self._probation.count(tcp, carrier) <= _RENEWALS_LOOKED_AT
@@ -465,10 +464,12 @@ class StreamTable:
             if lane.is_secured(carrier):
                 row["encrypted"][index] = True
             self._formats.learn(stream, kind)
-        if not stream.codec:
-            unknown = self._formats.look(stream, rows["heads"])
-            if stream.codec and unknown >= wanted:
-                flags[:unknown] = 0  # with packets one at a time, they would already be measured
+        formats, declared = self._formats, stream.codec
+        before_shown = formats.look(stream, rows["heads"])
+        if stream.codec != declared and before_shown >= wanted:
+            # with packets one at a time, they would already be measured
+            old = formats.flags_of_held(stream, flags, declared)[:before_shown]
+            flags[:before_shown] = old[:, None]
         lane.carriers.kind[carrier] = RTP
         lane.carriers.point(carrier, index, ssrc, kind)
         if before is not None and not self._is_stray(before, track, int(rows["time_ns"][0])):

@@ -26,6 +26,7 @@ from panotui.meter.streams.rtcp_reports import RtcpReports
 from panotui.model import APPS, I32, I64, U8, U16, U64, Bool, PacketBatch, StreamPieces
 from panotui.wire import rtcp
 from panotui.wire.columns import Columns
+from panotui.wire.decode import fragment_identity
 from panotui.wire.rtp import LOOK, WORD_BYTES, RtpColumns, plain_headers, read_headers
 
 Report: TypeAlias = tuple[rtcp.Compound, Place]
@@ -87,13 +88,13 @@ class UdpMedia:
             self._probation.drop(False, carriers)
 
     def later_fragments(
-        self, time_ns: I64, slot: I64 | I32, flow_id: U64, from_client: Bool
+        self, time_ns: I64, slot: I64 | I32, flow_id: U64, from_client: Bool, identity: U64
     ) -> tuple[I64, I64]:
         """Which of n later fragments belong to known streams (k,), and to which (k,)."""
         place = slot.astype(np.int64) * 2 + from_client
         carriers = self.carriers
         carriers.reserve(int(place.max()) + 1)
-        self.pieces.take_later(place, flow_id, time_ns)
+        self.pieces.take_later(place, flow_id, time_ns, identity)
         rows = np.flatnonzero((carriers.flow[place] == flow_id) & (carriers.stream[place] >= 0))
         return rows, carriers.stream[place[rows]].astype(np.int64)
 
@@ -200,7 +201,7 @@ class UdpMedia:
                 number = rows[at] + batch.first_number
                 self.pieces.take_first(
                     place[at], carriers.flow[place[at]], batch.time_ns[rows[at]], number,
-                    own[at], length[at],
+                    own[at], length[at], fragment_identity(batch, columns, rows[at]),
                 )  # fmt: skip
         ssrc = second.astype(np.uint32)
         plain = ((first >> np.uint64(16)).astype(np.uint16) & LOOK) == carriers.look.take(place)
@@ -336,6 +337,7 @@ class UdpMedia:
             self._strike(place[wrong], weight.astype(np.int32))
         maybe = which[valid]
         unlikely = ~_PLAUSIBLE[header.payload_type[maybe]]
+        unlikely[unlikely] = ~media_heuristics.may_be_picture(header.head[maybe[unlikely]])
         if unlikely.any():
             known = carriers.kind[place[maybe]] == RTP
             known |= self._is_announced(batch, columns, rows, place, maybe, unlikely & ~known)

@@ -62,10 +62,56 @@ def test_any_payload_type_that_the_sdp_names_is_media(kind: int, size: int) -> N
     assert (STREAM_CODECS[row["codec"]], row["signalled"]) == ("H264", 1)
 
 
-def test_type_that_nobody_announced_and_no_list_has_is_no_media() -> None:
+@CUTS
+def test_type_that_nobody_announced_and_no_list_has_is_media_by_content_alone(size: int) -> None:
+    """Pictures under type 35 are a stream, as a capture that begins later shows; text is none."""
     site = Site()
-    give(site, [packet(k, 3600 * k, 35) for k in range(300)], 10)
+    give(site, [packet(k, 3600 * k, 35) for k in range(300)], size)
+    assert STREAM_CODECS[site.stream["codec"]] == "H264"
+    site = Site()
+    give(site, [packet(k, 3600 * k, 35, rest=b"report %d" % k) for k in range(300)], size)
     assert not site.rows
+
+
+@CUTS
+def test_picture_under_an_assigned_number_is_known_by_its_content(size: int) -> None:
+    """H.264 as type 26 and type 0, with and without a SETUP that names no encoding; sound and
+    interlaced JPEG stay what their number says."""
+    parts = [b"\x7c" + bytes([edge | 1]) + SLICE for edge in (0x80, 0, 0x40)]
+    jpeg = [bytes([2, 0, part * 4, 0, 1, 80, 40, 30]) + SLICE for part in range(3)]
+    for kind, bodies, name in ((26, parts, "H264"), (0, parts, "H264"), (33, parts, "H264"),
+                               (26, jpeg, "JPEG"), (0, [SLICE], "PCMU")):  # fmt: skip
+        frames = [
+            packet(k, 3600 * (k // 3), kind, rest=bodies[k % len(bodies)]) for k in range(300)
+        ]
+        for sdp in (None, b"v=0\r\nm=video 0 RTP/AVP %d\r\na=control:track1\r\n" % kind):
+            site = Site()
+            if sdp:
+                site.dialogue(UDP, UDP_ANSWER, described=sdp)
+            give(site, frames, size)
+            row = site.stream
+            assert (STREAM_CODECS[row["codec"]], row["packets"]) == (name, 300)
+            if name == "H264":
+                # the first eight packets tell; announced ones are measured as they come
+                known = sdp is None or kind == 26
+                assert (row["clock_rate"], row["frames"]) == (90_000, 100 if known else 98)
+
+
+@CUTS
+def test_codec_that_the_content_shows_stands_against_the_sdp(size: int) -> None:
+    site = Site()
+    site.dialogue(UDP, UDP_ANSWER, described=described(96))
+    body = b"\x62\x01\x81" + SLICE
+    give(site, [packet(k, 3600 * k, rest=body) for k in range(300)], size)
+    assert STREAM_CODECS[site.stream["codec"]] == "H265"
+
+
+def test_packets_of_unannounced_pictures_may_overtake_one_another() -> None:
+    """Each picture of three packets comes last packet first."""
+    site = Site()
+    order = [3 * picture + part for picture in range(50) for part in (2, 1, 0)]
+    give(site, [packet(k, 3600 * (k // 3)) for k in order], 7)
+    assert (site.stream["packets"], site.stream["lost"]) == (150, 0)
 
 
 @CUTS
