@@ -98,6 +98,7 @@ class CameraPieces(Table, frozen=True):
     over_ns: Nanoseconds
     packets: Count
     share: Share
+    part_share: Share
     reader_ns: Nanoseconds
     reader_share: Share
 

@@ -54,7 +54,7 @@ from panotui.model import (
 from panotui.model.arrays import distinct
 from panotui.model.flow_rows import FlowRows
 from panotui.wire.columns import DUPLICATE, SNAPPED, Columns
-from panotui.wire.decode import Decoder
+from panotui.wire.decode import Decoder, fragment_identity
 from panotui.wire.protocols import TCP, UDP
 
 _NO_STREAMS = np.zeros(0, STREAM_DTYPE)
@@ -419,6 +419,7 @@ class Meter:
                 slots,
                 flow_id[rows],
                 back == flows.state.client[slots],
+                fragment_identity(batch, c, rows),
             )
 
     def _payloads(

@@ -352,6 +352,7 @@ class StreamPieces(Message, frozen=True, kw_only=True, tag="stream-pieces"):
     datagrams: int  # packets that were sent in fragments
     due: int  # fragments of them after their first ones
     missing: int  # of `due`
+    cut: int  # of `datagrams`: those that lack some
 
 
 class FlowNote(Message, frozen=True, kw_only=True, tag="flow-note"):

@@ -117,7 +117,7 @@ class Decoder:
         self.orphans, self.orphan_identity = _NO_ROWS, _NO_IDENTITY
         fragments = slow[columns.fragment[slow] > 0] if len(slow) else slow
         if len(fragments):
-            identity = _fragment_identity(batch, columns, fragments)
+            identity = fragment_identity(batch, columns, fragments)
             given, without = _give_ports(batch, columns, fragments, identity, self._fragments)
             hash_rows(batch, columns, fragments[given])
             whole = _NEEDS_PORTS[columns.protocol[fragments[without]]]
@@ -666,7 +666,7 @@ def _transport(
 _FRAGMENT_KEY = np.frombuffer(os.urandom(32), np.uint64) | np.uint64(1)
 
 
-def _fragment_identity(batch: PacketBatch, c: Columns, rows: I64) -> U64:
+def fragment_identity(batch: PacketBatch, c: Columns, rows: I64) -> U64:
     """44 bits of a keyed hash over source, destination, identification and, for IPv4, protocol."""
     version = c.version[rows]
     four = _bytes(batch.data, c.l3[rows], 40)

@@ -1,5 +1,5 @@
-"""Packets that arrive cut off, because the path drops all IP fragments except the first:
-fragments-lost.
+"""Packets that arrive cut off, because the path drops all IP fragments except the first, or some of
+them: fragments-lost.
 
 One finding per camera, or one for all cameras on the same path. A reader whose own reports count no
 loss does get the fragments: then only this capture is without them.
@@ -45,6 +45,7 @@ class _Cut(Struct, frozen=True):
     packets: int  # all packets of the same time
     seconds: int
     given_up: IcmpMessage | None
+    some_come: bool  # not only the first fragments
 
 
 class PiecesRule(Rule):
@@ -87,13 +88,16 @@ class PiecesRule(Rule):
             return []
         ways: dict[str, list[_Cut]] = defaultdict(list)
         for cut in self._cut_off(facts):
-            ways[cut.stream.port or cut.stream.dst].append(cut)
+            ways[f"{cut.stream.port or cut.stream.dst} {cut.some_come}"].append(cut)
         out: list[Observation] = []
-        for way, found in ways.items():
-            if len({one.camera.address for one in found}) > 1:
-                out.append(_shared(way, found))
-            else:
-                out.append(_alone(max(found, key=lambda one: one.cut), facts))
+        for found in ways.values():
+            if len({one.camera.address for one in found}) > 1 and not found[0].some_come:
+                out.append(_shared(found[0].stream.port or found[0].stream.dst, found))
+                continue
+            worst: dict[str, _Cut] = {}
+            for one in sorted(found, key=lambda one: one.cut):
+                worst[one.camera.address] = one
+            out += [_alone(one, facts) for one in worst.values()]
         return out
 
     def _cut_off(self, facts: Facts) -> Iterator[_Cut]:
@@ -121,10 +125,15 @@ class PiecesRule(Rule):
         notes = [note for note in known.notes if note.time_ns > first_ns]
         due = sum(note.due for note in notes)
         missing = sum(note.missing for note in notes)
-        # of a packet that lost one fragment of several nothing can be used
-        whole = sum(max(0, note.datagrams - note.missing) for note in notes)
-        cut = sum(note.datagrams for note in notes) - whole
-        if cut < LIMITS.packets or missing < LIMITS.share * due:
+        cut = sum(note.cut for note in notes)  # if one fragment is lost, none can be used
+        if cut < LIMITS.packets:
+            return None
+        some_come = missing < LIMITS.share * due
+        if some_come and (
+            facts.capture_lossy
+            or cut
+            < LIMITS.part_share * stream.window(facts.now_ns, LIMITS.window_ns // SECOND, "packets")
+        ):
             return None
         reported = stream.receiver_report_ns > known.since_ns + LIMITS.reader_ns
         lost = stream.row.rr_fraction
@@ -135,6 +144,7 @@ class PiecesRule(Rule):
         return _Cut(
             camera, stream, known.since_ns, last.time_ns + SECOND, known.notes[0].packet, cut,
             max(cut, packets), len(seconds), self._given_up.get((camera.address, stream.dst)),
+            some_come,
         )  # fmt: skip
 
 
@@ -151,15 +161,27 @@ def _goes_on(key: str, known: _Notes, facts: Facts) -> bool:
 
 def _alone(one: _Cut, facts: Facts) -> Observation:
     camera, stream = one.camera, one.stream
+    reader = reader_name(stream.dst, facts)
+    text = action = None
+    if one.some_come:
+        text = (
+            f"Some fragments of camera {camera.name}'s large packets do not arrive at {reader}: "
+            f"{one.cut} of {counted(one.packets, 'packet')} over {one.seconds} s lack a part and "
+            "are useless"
+        )
+        action = (
+            f"Set the packet size (MTU) of {camera.name} to 1400 bytes, so that nothing is sent in "
+            "parts; look at the path as for loss"
+        )
     return Observation(
         "fragments-lost", subject_of(camera),
-        {**about(camera), "client": stream.dst, "reader": reader_name(stream.dst, facts),
+        {**about(camera), "client": stream.dst, "reader": reader,
          "cut": str(one.cut), "packets": counted(one.packets, "packet"),
          "seconds": str(one.seconds),
          "port": stream.port or "", "stream": stream.key},
         tuple(_seen(one)), one.since_ns, one.last_ns,
         "certain" if one.given_up else None, detail=(_FILTERED,), stream=stream.key,
-        camera=camera.address, key=anchor_of(camera),
+        camera=camera.address, key=anchor_of(camera), text=text, action=action,
     )  # fmt: skip
 
 

@@ -156,3 +156,42 @@ def a_viewer_lacks_fragments_and_the_appliance_plays(wire: Wire) -> Truth:
     film(other, 0.6, 30, made, lost_from=0, port=7000)
     says(other, made, 5, 30, 0.9, 7001)
     return Truth(allowed=("stream-multi-reader",), streams={0x5EED0001: {"lost": 0}})
+
+
+def thinned(reader: Reader, start: float, end: float, made: Film, every: int = 2) -> None:
+    """Packets of four fragments; each so many arrive without their second and third, and are
+    useless.
+    """
+    number = count = 0
+    while (at := start + number / made.fps) < end:
+        for part, packet in enumerate(made.picture()):
+            count += 1
+            pieces = parts_of(udp_segment(5000, 6000, packet), reader.address, reader.client, count)
+            assert len(pieces) == 4
+            if count % every == 0:
+                del pieces[1:3]
+            for k, (kind, piece) in enumerate(pieces):
+                frame = ethernet(reader.mac, reader.client_mac, kind, piece, reader.vlan)
+                reader.wire.add(at + 0.0003 * part + 0.00002 * k, frame, reader.interface)
+        number += 1
+
+
+@scene
+def every_other_packet_lacks_two_of_its_four_fragments(wire: Wire) -> Truth:
+    """A small buffer on the way: half of the packets are useless, and not all of them."""
+    reader, made = Reader(wire).start(0.2, SDP), large()
+    made.size = 5_000
+    thinned(reader, 0.6, 30, made)
+    says(reader, made, 5, 30, 0.5)
+    said = "Some fragments .* 9[01] of 18[01] packets over 10 s"
+    return Truth(("fragments-lost",), says={"fragments-lost": said})
+
+
+@scene
+def one_packet_in_three_hundred_lacks_a_fragment(wire: Wire) -> Truth:
+    """No more than a stray loss."""
+    reader, made = Reader(wire).start(0.2, SDP), large()
+    made.size = 5_000
+    thinned(reader, 0.6, 60, made, every=300)
+    says(reader, made, 5, 60, 0.003)
+    return Truth(streams={0x5EED0001: {"lost": 0}})
