@@ -14,6 +14,7 @@ from panotui.views.frames import Answer, Command, Done, View
 
 _CHUNK = 256 << 10
 FOREIGN = "the socket belongs to another user"
+CLOSED = "its socket is closed to this user"  # which it was not when it was opened
 
 
 def _gone(why: str) -> FeedError:
@@ -156,8 +157,7 @@ class ReattachingClient:
         except FeedError as error:
             if error.why != FOREIGN:
                 raise
-            why = "its socket is closed to this user; quit and attach again"
-            raise FeedError(self._address, why, error.remedy) from None
+            raise FeedError(self._address, CLOSED, "Quit and attach again.") from None
 
     async def close(self) -> None:
         if self._client is not None:

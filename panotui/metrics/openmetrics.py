@@ -107,12 +107,16 @@ class RecorderCollector:
         findings = self._recorder.rows("findings", lambda frame: frame.findings)
         yield from _findings(findings, site)
         left = Counter(
-            {"stream": len(streams) - NAMED_MOST, "endpoint": len(endpoints) - NAMED_MOST}
+            {
+                "stream": len(streams) - NAMED_MOST,
+                "camera": overview.header.counts.cameras - len(overview.cameras),
+                "endpoint": len(endpoints) - NAMED_MOST,
+            }
         )
         family = GaugeMetricFamily(
             "panotui_rows_left_out", "Rows beyond what is named in labels.", labels=("site", "kind")
         )
-        for kind in ("stream", "endpoint"):
+        for kind in ("stream", "camera", "endpoint"):
             family.add_metric((site, kind), max(0, left[kind]))
         yield family
 

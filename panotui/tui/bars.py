@@ -141,7 +141,8 @@ def _right(
 ) -> list[_Part]:
     parts: list[_Part] = []
     if late_s is not None:
-        parts.append(_Part([(f"no news for {late_s:.0f} s", "bad")], 0, True))
+        late: list[Span] = [(f"no news {late_s:.0f} s", "bad")]
+        parts.append(_Part([(f"no news for {late_s:.0f} s", "bad")], 0, True, late))
     if frozen_s is not None:
         parts.append(_Part([(f"FROZEN -{frozen_s:.0f} s", "warn")], 0, True))
     recorder = header.recorder
@@ -150,13 +151,15 @@ def _right(
             parts.append(_Part([("not rec", "dim")], 1, True))
         elif recorder.state == "recording":
             took = stopwatch((header.time_ns - recorder.since_ns) / SECOND)
-            parts.append(_Part([(glyphs.record, "bad"), (f"REC {took}", "plain")], 0, True))
+            short: list[Span] = [(glyphs.record, "bad"), ("REC", "plain")]
+            parts.append(_Part([short[0], (f"REC {took}", "plain")], 0, True, short))
         else:
             parts.append(_Part([(f"{glyphs.bad}REC {recorder.state}", "bad")], 0, True))
     lost: Role = "bad" if header.lost else "plain"
     parts.append(_Part([(f"lost {count(header.lost)}", lost)], 0, True))
+    here: list[Span] = [(clock(header.time_ns, zone), "strong")]
     text = clock(header.time_ns, zone, with_zone=True)
-    parts.append(_Part([(text, "strong")], 0, True))
+    parts.append(_Part([(text, "strong")], 0, True, here))
     return parts
 
 

@@ -101,7 +101,8 @@ def page(screen: ScreenState, height: int) -> Page:
         frame = Frame(number=0, view=View(pane=screen.pane), header=screen.newest.header)
         if opened is None:
             name = Pen(screen.width).put(" ").put(screen.pane.upper(), "head").line()
-            return Page([name]).fill(screen.width, height)
+            waits = plain(" waiting for the collector", screen.width, "dim")
+            return Page([name, waits]).fill(screen.width, height)
     if screen.comparing and screen.compared is not None:
         scene = _scene(screen, frame, screen.place, screen.width, height)
         return compare.draw(screen.compared, scene)

@@ -6,6 +6,7 @@ matching commands that work here is shown above it.
 
 from __future__ import annotations
 
+from panotui.model.quantities import UNKNOWN
 from panotui.tui import commands, completion, keys
 from panotui.tui.cells import cut_end, width
 from panotui.tui.commands import Order, Word, completed, matching
@@ -264,7 +265,8 @@ def _count(screen: ScreenState) -> str:
     frame = screen.frames.get(screen.pane)
     if screen.editing != "filter" or frame is None:
         return ""
-    return f"  {frame.matched} of {frame.total}"
+    older = screen.masker is None and frame.view.filter != screen.place.filter
+    return f"  {UNKNOWN if older else frame.matched} of {frame.total}"
 
 
 def validity(screen: ScreenState, text: str) -> tuple[str, Role]:

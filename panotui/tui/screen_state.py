@@ -13,7 +13,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
+from panotui.feed.client import CLOSED
 from panotui.tui import bars, keys, timeline
+from panotui.tui.cells import wrap
 from panotui.tui.completion import Candidates
 from panotui.tui.edit import Edit
 from panotui.tui.glyphs import UNICODE, Glyphs, Role
@@ -27,6 +29,7 @@ from panotui.views.masking import Masker
 from panotui.views.subjects import PANES
 
 WIDTH_MIN, HEIGHT_MIN = 60, 16
+NOTICE_LINES = 3
 MESSAGE_S = 5.0
 UNDRAWN_S = 60.0  # after that it is no news
 
@@ -134,13 +137,14 @@ class ScreenState:
         return bars.footer_rows(self.footed(), working, self.width, self.height)
 
     def notices(self) -> list[str]:
-        """Important lines above every page, one each."""
+        """Important lines above every page, wrapped: what to do is at their end."""
         said = []
         if self.lost is not None:
-            said.append(f"The recorder is gone ({self.lost}): retrying, r: now")
+            do = "quit and attach again" if self.lost == CLOSED else "retrying, r: now"
+            said.append(f"The recorder is gone ({self.lost}): {do}")
         if self.newest is not None and self.newest.header.notice:
             said.append(self.newest.header.notice)
-        return said
+        return [part for text in said for part in wrap(text, self.width - 2)[:NOTICE_LINES]]
 
     def say(
         self, text: str, now: float, role: Role = "plain", *, stands_s: float = MESSAGE_S

@@ -38,6 +38,7 @@ from panotui.tui.table import Columns, window_rows
 from panotui.views.filter import KEYS
 from panotui.views.frames import Command, Done, Frame, View
 from panotui.views.masking import Masker
+from panotui.views.panes import OVERVIEW_ROWS
 from panotui.views.subjects import PANES
 
 STEP_S, LEAP_S = 10, 600
@@ -73,7 +74,7 @@ class Session(ScreenState):
         beside = place.key if picture.rooms_of(self).detail else None
         if table is None:
             return View(
-                pane=self.pane, rows=200, port=self.port, detail=beside, hold=self.hold,
+                pane=self.pane, rows=OVERVIEW_ROWS, port=self.port, detail=beside, hold=self.hold,
                 news=16 if picture.wants_news(self) else 0, strips=times.asked(self),
             )  # fmt: skip
         column = table.column(place.sort)

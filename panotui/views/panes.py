@@ -22,6 +22,7 @@ from panotui.views.pane import Key
 from panotui.views.subjects import BY_TYPE, follow_key, row_key
 
 ROWS_MAX = 200
+OVERVIEW_ROWS = 60  # of each kind on an overview; of cameras more on request
 
 R = TypeVar("R")
 

@@ -27,7 +27,6 @@ from panotui.model import (
     FlowRecord,
     RecorderRecord,
     Snapshot,
-    StreamRecord,
     ViolationRecord,
 )
 from panotui.model.page import Page
@@ -49,14 +48,13 @@ from panotui.views.frames import (
 from panotui.views.held import HeldMoments
 from panotui.views.order import ROWS_MAX as ORDER_ROWS
 from panotui.views.order import HeldOrders
-from panotui.views.panes import ROWS_MAX, matching, page, window
+from panotui.views.panes import OVERVIEW_ROWS, ROWS_MAX, matching, page, window
 from panotui.views.state import State
 from panotui.views.strips import LiveTimes, Times, strips, values_of
-from panotui.views.subjects import BY_NAME, CAMERAS, EVENTS, STREAMS, detail_of
+from panotui.views.subjects import BY_NAME, CAMERAS, EVENTS, STREAMS, detail_of, worst_cameras
 from panotui.wire.text import printable
 
 SNAPSHOT_AGE_S = 0.2  # several requests within this time share one snapshot
-OVERVIEW_ROWS = 60
 BEGINNING_S = 6.0
 
 
@@ -237,7 +235,7 @@ class StateProvider:
             return replace(_placed(base, flows), flows=flows.rows, folds=dict(flows.folds))
         pane = BY_NAME.get(view.pane)
         if pane is None:
-            frame = _overview(base, snapshot)
+            frame = _overview(base, snapshot, view.rows)
             if view.news:
                 newest = sorted(self.events(snapshot), key=lambda e: (-e.time_ns, -e.number))
                 frame = replace(frame, events=tuple(newest[: view.news]))
@@ -418,7 +416,8 @@ def _silent_cameras(snapshot: Snapshot, view: View) -> dict[str, Any]:
     cameras, error = matching(silent, CameraRecord, view)
     if error:
         cameras = []  # a field that only streams have, such as `codec:`
-    return {"cameras": tuple(map(CAMERAS.slim, cameras[:OVERVIEW_ROWS]))}
+    worst, _ = worst_cameras(cameras, (), OVERVIEW_ROWS)
+    return {"cameras": tuple(map(CAMERAS.slim, worst))}
 
 
 def _names_and_time(snapshot: Snapshot, view: View) -> dict[str, Any]:
@@ -443,15 +442,15 @@ def _placed(frame: Frame, rows: Page[Any]) -> Frame:
     )
 
 
-def _overview(frame: Frame, snapshot: Snapshot) -> Frame:
+def _overview(frame: Frame, snapshot: Snapshot, rows: int) -> Frame:
     top = View(rows=OVERVIEW_ROWS)
+    most = max(OVERVIEW_ROWS, min(rows, ROWS_MAX))
+    cameras, streams = worst_cameras(snapshot.cameras, snapshot.streams, most)
     return msgspec.structs.replace(
         frame,
         ports=snapshot.ports,
-        cameras=tuple(map(CAMERAS.slim, snapshot.cameras[:OVERVIEW_ROWS])),
-        streams=tuple(
-            map(STREAMS.slim, page(snapshot.streams, StreamRecord, top).rows),
-        ),
+        cameras=tuple(map(CAMERAS.slim, cameras)),
+        streams=tuple(map(STREAMS.slim, streams)),
         endpoints=page(snapshot.endpoints, EndpointRecord, top).rows,
         clock=snapshot.clock,
         resolvers=snapshot.resolvers,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -32,6 +33,10 @@ _STREAM_STATE = {
     "frozen": 0, "error": 1, "losing": 2, "slow": 3, "warning": 4, "paused": 5, "info": 6,
     "streaming": 6, "ended": 7,
 }  # fmt: skip
+_CAMERA_STATE = {
+    "refused": 0, "unreachable": 0, "silent": 0, "error": 1, "losing": 2, "warning": 4, "paused": 5,
+    "connecting": 5, "unseen": 5,
+}  # fmt: skip
 _ENDPOINT_STATE = {"blocked": 0, "failing": 1, "unseen": 2, "reachable": 3}
 
 
@@ -49,6 +54,11 @@ def _slim_stream(stream: StreamRecord) -> StreamRecord:
         history_keyframes=(),
         freezes=stream.freezes[-3:],
     )
+
+
+def _worst_stream(stream: StreamRecord) -> tuple[int, str, bool, str]:
+    state = _STREAM_STATE.get(stream.standing, 8)
+    return state, stream.camera or "~", stream.media != "video", stream.id
 
 
 def _slim_camera(camera: CameraRecord) -> CameraRecord:
@@ -91,12 +101,7 @@ STREAMS = Pane(
     name="streams",
     rows_in="streams",
     short="Strm",
-    own=lambda r: (
-        _STREAM_STATE.get(r.standing, 8),
-        r.camera or "~",
-        r.media != "video",
-        r.id,
-    ),
+    own=_worst_stream,
     columns={
         "loss": lambda r: r.loss_now,
         "fps": lambda r: r.fps_now,
@@ -205,6 +210,26 @@ PORTS = Pane(
     key=by_name,
     detail=details.port_detail,
 )
+
+
+def worst_cameras(
+    cameras: Sequence[CameraRecord], streams: Sequence[StreamRecord], most: int
+) -> tuple[list[CameraRecord], list[StreamRecord]]:
+    """The `most` cameras in the worst state, their own or that of a stream, with their streams and
+    the worst others; a site may have more than an overview can carry.
+    """
+    ordered = sorted(streams, key=_worst_stream)
+    states = {s.id: _STREAM_STATE.get(s.standing, 8) for s in ordered}
+
+    def rank(camera: CameraRecord) -> tuple[int, str]:
+        own = [states[stream] for stream in camera.streams if stream in states]
+        return min(_CAMERA_STATE.get(camera.standing, 6), *own, 6), camera.name
+
+    chosen = sorted(cameras, key=rank)[:most]
+    theirs = {stream for camera in chosen for stream in camera.streams}
+    kept = [s for n, s in enumerate(ordered) if s.id in theirs or n < most]
+    return chosen, kept[: 3 * most]
+
 
 SUBJECTS: tuple[Pane, ...] = (
     FLOWS, STREAMS, ENDPOINTS, VIOLATIONS, FINDINGS, EVENTS, inventory.PANE, CAMERAS, PORTS,

@@ -340,7 +340,7 @@ def test_a_screen_that_may_not_open_the_socket_again_says_what_to_do(
     async def again() -> None:
         client = ReattachingClient(str(tmp_path / "s.sock"), -1)
         monkeypatch.setattr("panotui.feed.client.socket.socket", Refusing)
-        with pytest.raises(FeedError, match="quit and attach again"):
+        with pytest.raises(FeedError, match=r"closed to this user\. Quit and attach again"):
             await client.reattach()
 
     asyncio.run(again())

@@ -30,6 +30,7 @@ from panotui.metrics.openmetrics import Recorder, RecorderCollector
 from panotui.sources.live import privileges
 from panotui.views.provider import StateProvider
 from tests.lab.netns import require_root
+from tests.tui import frames_builder
 from tests.views.records import FixedState
 
 REPOSITORY = Path(__file__).parents[2]
@@ -39,7 +40,14 @@ RULES = REPOSITORY / "docs" / "metrics" / "rules.yml"
 @pytest.fixture
 def path(tmp_path: Path) -> Iterator[Path]:
     """The socket of a recorder with a known state."""
-    server = FeedServer(StateProvider(FixedState(), "live"), listen(tmp_path / "s.sock"))
+    with serving(StateProvider(FixedState(), "live"), tmp_path / "s.sock"):
+        yield tmp_path / "s.sock"
+
+
+@contextlib.contextmanager
+def serving(provider: StateProvider, path: Path) -> Iterator[None]:
+    """A recorder's socket at `path`."""
+    server = FeedServer(provider, listen(path))
     stop = threading.Event()
 
     def run() -> None:
@@ -48,7 +56,7 @@ def path(tmp_path: Path) -> Iterator[Path]:
 
     thread = threading.Thread(target=run)
     thread.start()
-    yield tmp_path / "s.sock"
+    yield
     stop.set()
     thread.join()
     server.close()
@@ -63,6 +71,13 @@ def scraped(path: Path) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
+
+
+def scraped_of(
+    provider: StateProvider, path: Path
+) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    with serving(provider, path):
+        return scraped(path)
 
 
 def families(path: Path) -> set[str]:
@@ -107,6 +122,19 @@ def test_a_scrape_has_the_recorders_numbers(path: Path) -> None:
 def test_rows_of_several_pages_come_once(path: Path) -> None:
     rows = Recorder(str(path)).rows("flows", lambda frame: frame.flows)
     assert len({flow.id for flow in rows}) == len(rows) == len(FixedState().flow_records()) > 400
+
+
+@pytest.mark.parametrize(("number", "left"), [(100, 0), (230, 30)])
+def test_a_site_of_many_cameras_has_them_all_or_says_how_many_are_missing(
+    tmp_path: Path, number: int, left: int
+) -> None:
+    site = frames_builder.large()
+    names = [f"hall-{n:03}" for n in range(number)]
+    site.cameras = tuple(frames_builder.camera(n, name) for n, name in enumerate(names, 1))
+    found = scraped_of(StateProvider(site, "live"), tmp_path / "many.sock")
+    assert sum(name == "panotui_camera_ok" for name, _ in found) == number - left
+    out = {dict(labels)["kind"]: v for (n, labels), v in found.items() if n.endswith("left_out")}
+    assert out["camera"] == left
 
 
 def test_without_a_recorder_the_scrape_says_so(tmp_path: Path) -> None:

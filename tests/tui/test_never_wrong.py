@@ -8,6 +8,7 @@ from collections import Counter
 import msgspec
 import pytest
 
+from panotui.feed.client import CLOSED
 from panotui.feed.codec import FeedError
 from panotui.model import SECOND, EventRecord
 from panotui.tui.app import Panotui
@@ -329,3 +330,64 @@ def test_all_is_not_called_well_while_something_starts_or_was_not_seen(site: Sit
     assert "nothing: all that was seen is well since" in Driven(site).text()
     site.cameras = tuple(msgspec.structs.replace(c, state="connecting") for c in site.cameras)
     assert "nothing yet: dock is connecting" in Driven(site).text()
+
+
+def test_a_notice_is_never_cut_before_what_to_do(site: Site) -> None:
+    driven = Driven(site, 62, 20)
+    driven.session.lost = CLOSED
+    text = " ".join(line.strip() for line in driven.lines()[1:4])
+    assert "closed to this user): quit and attach again" in text
+    assert "retrying" not in text  # which could not help
+    assert len(driven.lines()) == 20
+    driven.session.lost = "its recorder has ended"
+    assert "retrying, r: now" in " ".join(line.strip() for line in driven.lines()[1:4])
+    driven.now += 12.0
+    header = driven.lines()[0]
+    assert "no news 12 s  ●REC  lost 0  14:02:31" in header  # shorter, and none cut
+    driven.session.resize(120, 20)
+    assert "no news for 12 s  ●REC 00:12:44  lost 0  14:02:31 CET" in driven.lines()[0]
+
+
+def test_a_page_that_has_not_come_says_so(site: Site) -> None:
+    """Its recorder may be gone; blank, it would be read as nothing to see."""
+    driven = Driven(site, 120, 40)
+    driven.session.press("6", "6", driven.now)
+    assert "waiting for the collector" in driven.text()
+    driven = Driven(site, 80, 24)
+    driven.session.resize(200, 60)  # the newest events were not asked for
+    assert "NEWEST" in driven.text()
+    assert "nothing has happened yet" not in driven.text()
+    driven.fetch()
+    assert "waiting for the collector" not in driven.text()
+
+
+def test_a_count_is_that_of_the_filter_beside_it(site: Site) -> None:
+    driven = Driven(site).press("2").type("/port:443")
+    assert "valid  4 of 6" in driven.text() or "of 6" in driven.lines()[-3]
+    driven.session.press("backspace", None, driven.now)
+    assert "valid  - of 6" in driven.text()  # the answer is on its way
+
+
+def test_the_one_black_camera_of_a_hundred_is_seen_and_none_goes_uncounted() -> None:
+    """An overview carries the worst 60 cameras."""
+    site = frames_builder.large()
+    names = [f"hall-{n:03}" for n in range(100)]
+    site.cameras = tuple(frames_builder.camera(n, name) for n, name in enumerate(names, 1))
+    site.streams = tuple(frames_builder.stream(n, name) for n, name in enumerate(names, 1))
+    black = msgspec.structs.replace(
+        site.cameras[97], state="silent", state_text="no packets", streams=()
+    )
+    site.streams = tuple(
+        msgspec.structs.replace(s, state="losing", loss_now=0.05) if s.camera == "hall-090" else s
+        for s in site.streams
+        if s.camera != "hall-097"
+    )
+    site.cameras = (*site.cameras[:97], black, *site.cameras[98:])
+    site.findings = site.violations = ()
+    lines = Driven(site).lines()
+    at = next(n for n, line in enumerate(lines) if line.startswith(" CAMERAS  "))
+    assert "✖ hall-097 silent" in lines[at + 1]
+    assert "hall-090 losing" in lines[at + 2]
+    below = next(n for n, line in enumerate(lines) if line.startswith(" CLOUD  "))
+    shown = sum(" hall-0" in line for line in lines[at:below])
+    assert lines[at].rstrip().endswith(f"+{100 - shown} ok")

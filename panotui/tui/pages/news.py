@@ -22,5 +22,7 @@ def draw(scene: Scene) -> Page:
         pen.put(before).put(subject, "strong")
         page.lines.append(pen.put(cut_end(after, pen.room - 1, scene.glyphs.ellipsis)).line())
     if not scene.frame.events:
-        page.lines.append(scene.pen().put(" nothing has happened yet", "dim").line())
+        asked = scene.frame.view.news > 0
+        said = "nothing has happened yet" if asked else "waiting for the collector"
+        page.lines.append(scene.pen().put(f" {said}", "dim").line())
     return page.fill(scene.width, scene.height)

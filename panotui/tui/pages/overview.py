@@ -61,7 +61,8 @@ class _Unit(Struct, frozen=True):
 class _Section(Struct):
     title: str
     answer: Sequence[Span]
-    units: list[_Unit]
+    units: list[_Unit]  # worst first
+    beyond: int = 0  # more than the frame has, no worse than the last unit
     taken: int = 0
 
     @property
@@ -125,10 +126,12 @@ def _share(sections: list[_Section], height: int) -> None:
 def _heading(section: _Section, scene: Scene) -> Line:
     pen = scene.pen().put(" ").put(section.title, "head").put("  ").spans(section.answer)
     hidden = section.units[section.taken :]
-    if hidden:
-        well = sum(len(unit.items) for unit in hidden if unit.look == "ok")
-        ill = any(unit.look in ("bad", "warn") for unit in hidden)
-        others = sum(len(unit.items) for unit in hidden) - well
+    if hidden or section.beyond:
+        looks = [unit.look for unit in hidden for _ in unit.items]
+        looks += [section.units[-1].look if section.units else "unknown"] * section.beyond
+        well = looks.count("ok")
+        ill = "bad" in looks or "warn" in looks
+        others = len(looks) - well
         parts = [f"+{others} more"] if others else []
         if well:
             parts.append(f"+{well} ok")
@@ -261,7 +264,10 @@ def _cameras(scene: Scene) -> _Section:
     cells = min(max(8, longest), max(14, scene.width - CAMERA_CELLS - CURVE_LEAST))
     short = distinct(tuple(shown.values()), cells, scene.glyphs.ellipsis)
     return _Section(
-        "CAMERAS", answer, [_camera(*c, short[shown[c[0].name]], cells, scene) for c in cameras]
+        "CAMERAS",
+        answer,
+        [_camera(*c, short[shown[c[0].name]], cells, scene) for c in cameras],
+        beyond=max(0, counts.cameras - len(cameras)),
     )
 
 
@@ -404,7 +410,8 @@ def _violations(scene: Scene) -> _Section:
     found = [v for v in scene.frame.violations if v.state == "open"]
     found.sort(key=lambda v: (v.known, trouble(look(v.severity))))
     units = [_violation(v, scene) for v in found]
-    return _Section("VIOLATIONS", [_violations_answer(found, scene)], units)
+    beyond = max(0, scene.frame.header.counts.violations_open - len(found))
+    return _Section("VIOLATIONS", [_violations_answer(found, scene)], units, beyond)
 
 
 def _violations_answer(found: Sequence[ViolationRecord], scene: Scene) -> Span:
