@@ -83,11 +83,9 @@ def run_command(
     from panotui.fleet.run import run, watch
 
     limit = 0 if memory is None else size_bytes(memory)
-    root_context = click.get_current_context().find_root()
     outcome = run(
-        sources, lake, scheduler, workers or 0, limit, again, watch("fleet"),
-        alone=root_context.obj == "own process",
-    )  # fmt: skip
+        sources, lake, scheduler, workers or 0, limit, again, watch("fleet"), alone=is_alone()
+    )
     for entry in outcome.failed[:NAMED_MOST]:
         click.echo(f"panotui: {printable(entry.url)}: {printable(entry.error)}", err=True)
     if len(outcome.failed) > NAMED_MOST:
@@ -117,11 +115,20 @@ def report(
     require_extra()
     refuse_sudo()
     from panotui.fleet.pages import write_pages
+    from panotui.fleet.places import open_place
+    from panotui.fleet.report_alone import enter
     from panotui.fleet.story import story
 
+    if is_alone():
+        enter(*open_place(lake), output)
     told = story(lake, days)
     pages = write_pages(told, output, title)
     click.echo(f"{output}: {len(told.sites)} sites, {told.captures} captures, {pages} pages")
+
+
+def is_alone() -> bool:
+    """Whether this process runs only this command, and may give up rights permanently."""
+    return bool(click.get_current_context().find_root().obj == "own process")
 
 
 def refuse_sudo() -> None:

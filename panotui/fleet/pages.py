@@ -24,9 +24,14 @@ FAILED_MOST = 200
 _CELL, _HIGH = 8, 16  # pixels per day in a strip
 
 
+def pages_folder(output: Path) -> Path:
+    """The folder of the pages of sites and findings."""
+    return output.with_name(f"{output.stem}.pages")
+
+
 def write_pages(told: Fleet, output: Path, title: str) -> int:
     """Write all pages; returns their number. UsageError if that fails."""
-    folder = output.with_name(f"{output.stem}.pages")
+    folder = pages_folder(output)
     shared = {
         "fleet": told, "css": _css(), "made_by": f"Panotui {__version__}", "pages": folder.name,
         "home": output.name, "levels": LEVELS, "glyphs": GLYPHS, "failed_most": FAILED_MOST,

@@ -6,8 +6,10 @@ itself. The nearest `site.toml` above a capture, within its source, is its site 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
 import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
@@ -113,8 +115,8 @@ def _site_files(fs: Any, root: str, files: dict[str, Any]) -> dict[str, Any]:
 def _in(fs: Any, root: str, files: dict[str, Any]) -> Iterator[Job]:
     """The jobs among files (path -> data from fsspec), by name."""
     texts = {
-        str(PurePosixPath(name).parent): _site_text(fs, name, about)
-        for name, about in files.items()
+        str(PurePosixPath(name).parent): _site_text(fs, root, name)
+        for name in files
         if PurePosixPath(name).name == SITE_FILE
     }
     recordings: dict[str, list[str]] = {}
@@ -143,10 +145,35 @@ def _in(fs: Any, root: str, files: dict[str, Any]) -> Iterator[Job]:
         )
 
 
-def _site_text(fs: Any, name: str, about: dict[str, Any]) -> str:
-    if os.geteuid() == 0 and about.get("islink"):
-        raise InputError(name, "it is a link, which root does not follow", "Put the file there.")
-    return str(fs.cat_file(name).decode("utf-8", "surrogateescape"))
+def _site_text(fs: Any, root: str, name: str) -> str:
+    """A site file. Root follows no link below `root`, whoever changes the folders meanwhile."""
+    if os.geteuid() != 0 or "file" not in fs.protocol:
+        return str(fs.cat_file(name).decode("utf-8", "surrogateescape"))
+    try:
+        with os.fdopen(_opened(root, name), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise InputError(name, "it is no file", "Remove it.")
+            return file.read().decode("utf-8", "surrogateescape")
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+            raise
+        why = "it or its folder is a link, which root does not follow"
+        raise InputError(name, why, "Put the file there.") from None
+
+
+def _opened(root: str, name: str) -> int:
+    """A descriptor of a file below a folder; OSError with ELOOP or ENOTDIR for a link."""
+    plain = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    *folders, last = PurePosixPath(name).relative_to(root).parts
+    at = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for folder in folders:
+            inner = os.open(folder, plain | os.O_DIRECTORY, dir_fd=at)
+            os.close(at)
+            at = inner
+        return os.open(last, plain | os.O_NONBLOCK, dir_fd=at)
+    finally:
+        os.close(at)
 
 
 def site_name(text: str) -> str:

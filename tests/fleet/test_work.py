@@ -18,7 +18,7 @@ import pytest
 from panotui.errors import InputError
 from panotui.fleet.entries import told
 from panotui.fleet.own_lake import make_folder, require_own
-from panotui.fleet.places import jobs
+from panotui.fleet.places import _site_text, jobs
 from panotui.sources.live import landlock
 from tests.captures import capture
 from tests.lab.netns import require_root
@@ -101,6 +101,44 @@ class Local:
         Path(path).mkdir(parents=True, exist_ok=exist_ok)
 
 
+REPORT_ALONE = """
+import json, os, socket, sys
+from pathlib import Path
+import fsspec
+from panotui.errors import UsageError
+from panotui.fleet.pages import write_pages
+from panotui.fleet.report_alone import enter
+from panotui.fleet.story import Fleet, story
+
+home = Path(sys.argv[1])
+def tried(work):
+    try:
+        work()
+    except OSError as error:
+        return error.strerror
+    except UsageError:
+        return "refused"
+    return "done"
+
+listener = socket.create_server(("127.0.0.1", 0))
+out = home / "out"
+shut = enter(*fsspec.core.url_to_fs(str(home / "lake")), out / "fleet.html")
+pages = tried(lambda: write_pages(story(str(home / "lake"), 30), out / "fleet.html", "Fleet"))
+print(json.dumps({
+    "shut": shut,
+    "pages": pages,
+    "again": tried(lambda: write_pages(story(str(home / "lake"), 30), out / "fleet.html", "x")),
+    "neighbour": tried(lambda: open(home / "secret")),
+    "beside the lake": tried(lambda: open(home / "lake" / ".." / "secret")),
+    "through a link in the lake": tried(lambda: open(home / "lake" / "planted")),
+    "change of the lake": tried(lambda: open(home / "lake" / "index" / "x", "x")),
+    "cut short": tried(lambda: os.truncate(out / "other.html", 0)),
+    "remove": tried(lambda: os.unlink(out / "other.html")),
+    "tcp": tried(lambda: socket.create_connection(listener.getsockname())),
+}))
+"""
+
+
 def worked(*orders: dict[str, Any]) -> list[dict[str, Any]]:
     """The entries of orders, one after the other."""
     lines = "".join(json.dumps(order) + "\n" for order in orders)
@@ -109,6 +147,14 @@ def worked(*orders: dict[str, Any]) -> list[dict[str, Any]]:
     )
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def panotui(*words: object) -> subprocess.CompletedProcess[str]:
+    """The program in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "panotui", *map(str, words)],
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
 
 
 def order(path: Path, lake: Path, *, again: bool = False, **old: object) -> dict[str, Any]:
@@ -177,6 +223,50 @@ def test_the_driver_and_its_workers_reach_captures_and_the_lake_alone(tmp_path: 
     assert found["done"].pop("the program") == "panotui, version"
     assert set(found["done"].values()) == {"done"}, found["done"]
     assert set(found["refused"].values()) == {"Permission denied"}, found["refused"]
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_a_report_reaches_the_lake_and_its_pages_alone(tmp_path: Path, before: bool) -> None:
+    if not landlock.version():
+        pytest.skip("this kernel has no Landlock")
+    (tmp_path / "in").mkdir()
+    shutil.copy(capture("lab/udp-h264.pcap"), tmp_path / "in" / "cam.pcap")
+    lake, out = tmp_path / "lake", tmp_path / "out"
+    done = panotui("fleet", tmp_path / "in", "-o", lake, "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    out.mkdir()
+    (out / "other.html").write_text("another's page")
+    (tmp_path / "secret").write_text("secret")
+    (lake / "planted").symlink_to(tmp_path / "secret")
+    if before:
+        assert panotui("fleet", "report", lake, "-o", out / "fleet.html").returncode == 0
+    done = subprocess.run(
+        [sys.executable, "-c", REPORT_ALONE, str(tmp_path)],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    works = [said.pop(name) for name in ("shut", "pages")]
+    assert works == [True, "done"]
+    # pages of an earlier report are its own; what it has just made, it does not change either
+    assert said.pop("again") == ("done" if before else "refused")
+    assert set(said.values()) == {"Permission denied"}, said
+    assert (out / "other.html").read_text() == "another's page"
+
+
+def test_root_writes_no_report_where_others_can_plant_links(tmp_path: Path) -> None:
+    require_root()
+    (tmp_path / "in").mkdir()
+    shutil.copy(capture("lab/udp-h264.pcap"), tmp_path / "in" / "cam.pcap")
+    assert panotui("fleet", tmp_path / "in", "-o", tmp_path / "lake").returncode == 0
+    out = tmp_path / "out"
+    out.mkdir()
+    out.chmod(0o777)
+    done = panotui("fleet", "report", tmp_path / "lake", "-o", out / "fleet.html")
+    assert done.returncode == 2
+    assert "run as its user" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert list(out.iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", ["capture", "recording"])
@@ -253,6 +343,27 @@ def test_root_reads_no_site_file_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "site.toml").symlink_to(tmp_path / "precious")
     with pytest.raises(InputError, match="which root does not follow"):
         list(jobs([str(tmp_path)]))
+
+
+def test_root_reads_no_site_file_in_a_folder_that_became_a_link(tmp_path: Path) -> None:
+    """Whoever may write the folder may exchange it while root looks."""
+    require_root()
+    (tmp_path / "source" / "north").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "site.toml").write_text("[site]\nname = 'secret'\n")
+    name = tmp_path / "source" / "north" / "site.toml"
+    name.write_text("[site]\nname = 'north'\n")
+    source = str(tmp_path / "source")
+    assert "north" in _site_text(Local(), source, str(name))
+    shutil.rmtree(name.parent)
+    name.parent.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="its folder is a link"):
+        _site_text(Local(), source, str(name))
+    name.parent.unlink()
+    name.parent.mkdir()
+    os.mkfifo(name)  # would wait for ever
+    with pytest.raises(InputError, match="it is no file"):
+        _site_text(Local(), source, str(name))
 
 
 def test_folders_of_roots_lake_are_closed_whatever_the_umask(tmp_path: Path) -> None:

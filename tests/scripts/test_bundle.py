@@ -12,6 +12,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ ARCH = platform.machine()
 OTHER = {"x86_64": "aarch64", "aarch64": "x86_64"}[ARCH]
 DEBIAN = {"x86_64": "amd64", "aarch64": "arm64"}
 ELF = {"x86_64": 62, "aarch64": 183}
+PATIENCE_S = 900  # of one build or installation; what hangs is a failure
+run = partial(subprocess.run, timeout=PATIENCE_S)
 is_root = os.geteuid() == 0
 needs_namespaces = pytest.mark.skipif(
     not is_root or shutil.which("unshare") is None, reason="needs root and unshare"
@@ -85,7 +88,7 @@ def build(output: Path, *arches: str) -> dict[str, Path]:
     """By ending: what one build made for this machine's kind and this Python; those of other kinds
     (`arches`, which come first) lie beside."""
     words = [word for arch in (*arches, ARCH) for word in ("--arch", arch)]
-    done = subprocess.run(
+    done = run(
         [sys.executable, str(ROOT / "scripts" / "bundle"), "-o", str(output), "--python", PYTHON,
          *words],
         capture_output=True, text=True, check=False, cwd=output.parent,
@@ -128,7 +131,7 @@ def without_network(*words: str | Path, home: Path, cwd: Path | None = None) -> 
     """stdout of a program in a network namespace that has nothing, with a home of its own."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "PYTHON", "UV_"))}
     env |= {"HOME": str(home), "PATH": f"{Path(sys.executable).resolve().parent}:/usr/bin:/bin"}
-    done = subprocess.run(
+    done = run(
         ["unshare", "-n", *map(str, words)], capture_output=True, text=True, check=False,
         env=env, cwd=cwd or home,
     )  # fmt: skip
@@ -137,7 +140,7 @@ def without_network(*words: str | Path, home: Path, cwd: Path | None = None) -> 
 
 
 def expected(folder: Path) -> dict[str, object]:
-    done = subprocess.run(
+    done = run(
         [sys.executable, "-m", "panotui", "analyze", "--json", "cam.pcap"],
         capture_output=True, check=True, cwd=folder,
     )  # fmt: skip
@@ -160,13 +163,13 @@ class TestBundle:
             assert len(programs) > 10
             assert {machine_of(file.read(name)) for name in programs} == {ELF[OTHER]}
         (archive,) = again[".tar"].parent.glob(f"*-{OTHER}.tar")
-        subprocess.run(["tar", "xf", archive, "-C", tmp_path], check=True)
+        run(["tar", "xf", archive, "-C", tmp_path], check=True)
         (folder,) = tmp_path.glob("panotui-*")
         wheels = [path.name for path in folder.glob("wheels/*.whl")]
         assert len([name for name in wheels if OTHER in name]) >= 3
         assert [name for name in wheels if not name.endswith((f"{OTHER}.whl", "-any.whl"))] == []
         # its tools for installing find all that is needed, without a network, as it is locked
-        done = subprocess.run(
+        done = run(
             [sys.executable, "-m", "pip", "install", "-q", "--dry-run", "--ignore-installed",
              "--no-index", "--find-links", folder / "wheels", "--require-hashes",
              "--only-binary", ":all:", "--target", tmp_path / "none", "--python-version", PYTHON,
@@ -179,7 +182,7 @@ class TestBundle:
 
     @needs_namespaces
     def test_the_archive_installs_without_network(self, made: dict[str, Path], wide: Path) -> None:
-        subprocess.run(["tar", "xf", made[".tar"], "-C", wide], check=True)
+        run(["tar", "xf", made[".tar"], "-C", wide], check=True)
         (folder,) = wide.glob("panotui-*")
         said = without_network(folder / "install.sh", wide / "prefix", home=wide)
         assert f"is in {wide}/prefix" in said
@@ -189,7 +192,7 @@ class TestBundle:
         # a wheel that is not what it was is not installed
         (wheel,) = folder.glob("wheels/click-*.whl")
         wheel.write_bytes(wheel.read_bytes()[:-1] + b"x")
-        done = subprocess.run(
+        done = run(
             [folder / "install.sh", wide / "other"], capture_output=True, text=True, check=False
         )
         assert done.returncode == 2
@@ -206,7 +209,7 @@ class TestBundle:
         assert "two.pcap" in said
 
     def test_a_box_whose_python_is_too_old_is_told_so(self, made: dict[str, Path]) -> None:
-        done = subprocess.run(
+        done = run(
             ["/bin/sh", str(made[".pyz"])], capture_output=True, text=True, check=False,
             env={"PATH": "/nowhere"},
         )  # fmt: skip
@@ -216,7 +219,7 @@ class TestBundle:
     @needs_namespaces
     @pytest.mark.skipif(shutil.which("mmdebstrap") is None, reason="mmdebstrap is absent")
     def test_the_package_installs_and_removes(self, made: dict[str, Path], wide: Path) -> None:
-        asked = subprocess.run(
+        asked = run(
             ["dpkg-deb", "-f", made[".deb"], "Depends"], capture_output=True, text=True, check=True
         ).stdout
         names = [one.split()[0] for one in asked.split(",")]
@@ -225,7 +228,7 @@ class TestBundle:
             line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if line
         )
         fresh = wide / "fresh"
-        laid = subprocess.run(
+        laid = run(
             ["mmdebstrap", "-q", "--variant=minbase", f"--include={','.join(names)}",
              release["VERSION_CODENAME"], str(fresh)],
             capture_output=True, text=True, check=False,
@@ -233,7 +236,7 @@ class TestBundle:
         if laid.returncode != 0:
             print(laid.stderr, file=sys.stderr)
             shutil.rmtree(fresh, ignore_errors=True)
-        done = subprocess.run(
+        done = run(
             ["unshare", "-m", "-n", "sh", "-c", IN_FRESH_ROOT, "sh", str(fresh),
              str(made[".deb"]), str(wide / "cam.pcap")],
             input=INSTALL_AND_REMOVE, capture_output=True, text=True, check=False,
@@ -247,7 +250,7 @@ class TestBundle:
 
     @pytest.mark.skipif(shutil.which("lintian") is None, reason="lintian is absent")
     def test_lintian_has_no_error(self, made: dict[str, Path]) -> None:
-        done = subprocess.run(
+        done = run(
             ["lintian", "--allow-root", "--fail-on", "error", str(made[".deb"])],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
@@ -263,11 +266,11 @@ told = bundling.run(sys.executable, "-c", "import os; print(os.environ['SOURCE_D
 print(bundling.epoch(), told, "SOURCE_DATE_EPOCH" in os.environ)
 """
     environment = {k: v for k, v in os.environ.items() if k != "SOURCE_DATE_EPOCH"}
-    done = subprocess.run(
+    done = run(
         [sys.executable, "-c", said], capture_output=True, text=True, check=True, cwd=ROOT,
         env=environment,
     )  # fmt: skip
-    commit = subprocess.run(
+    commit = run(
         ["git", "log", "-1", "--format=%ct"], capture_output=True, text=True, check=True, cwd=ROOT
     ).stdout.strip()
     assert done.stdout.split() == [commit, commit, "False"]
@@ -284,7 +287,7 @@ def test_all_that_builds_is_locked_by_hash() -> None:
 @pytest.mark.skipif(ARCH != "x86_64", reason="hadolint comes for x86_64 alone")
 def test_a_linter_has_nothing_to_say_of_the_container() -> None:
     hadolint = Path(sys.executable).with_name("hadolint")
-    done = subprocess.run(
+    done = run(
         [hadolint, "--no-color", ROOT / "Containerfile"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
