@@ -13,7 +13,7 @@ from panotui.model.comparison import BothSides, Comparison
 from panotui.state.both_sides import over_time
 from panotui.state.strips import Cell
 from panotui.tui import bars, picture, strips
-from panotui.tui.cells import wrap
+from panotui.tui.cells import cut_end, wrap
 from panotui.tui.effects import Effect
 from panotui.tui.glyphs import Glyphs
 from panotui.tui.line import Line, Pen, plain
@@ -75,14 +75,17 @@ class ComparisonSession(Session):
     def above(self) -> list[Line]:
         """The sentence, the clocks, and with enough room the notes."""
         found, cells = self.found, self.width
+        parts = wrap(found.sentence[:1].upper() + found.sentence[1:], cells - 2)
+        if len(parts) > SENTENCE_LINES:  # the rest of it is in the report and with --json
+            last = cut_end(" ".join(parts[SENTENCE_LINES - 1 :]), cells - 2, self.glyphs.ellipsis)
+            parts[SENTENCE_LINES - 1 :] = [last]
         lines = [
-            Pen(cells, self.glyphs.ellipsis).put(" ").put(part, "strong").line()
-            for part in wrap(found.sentence[:1].upper() + found.sentence[1:], cells - 2)
-        ][:SENTENCE_LINES]
+            Pen(cells, self.glyphs.ellipsis).put(" ").put(part, "strong").line() for part in parts
+        ]
         lines.append(Pen(cells, self.glyphs.ellipsis).put(f" {_clocks(found)}", "dim").line())
         if self.height >= TALL:
-            parts = [part for note in found.notes for part in wrap(f"Note: {note}", cells - 2)]
-            lines += [plain(f" {part}", cells, "dim") for part in parts[:NOTE_LINES]]
+            noted = [part for note in found.notes for part in wrap(f"Note: {note}", cells - 2)]
+            lines += [plain(f" {part}", cells, "dim") for part in noted[:NOTE_LINES]]
         return lines
 
     def picture(self, now: float) -> Picture:

@@ -57,6 +57,10 @@ _STATES: dict[str, tuple[tuple[str, str], ...]] = {
     "findings": (("error", "something does not work"), ("warn", "it works badly"),
                  ("info", "worth knowing"), ("cleared", "it was open, and is over"),
                  ("behind", "follows from another finding: fix that one, and both go away")),
+    "comparison": (("whole", "every packet of it comes from one place to the other"),
+                   ("losing", "packets are lost between the two places"),
+                   ("blocked", "it heads for the other place, and none of its packets comes there"),
+                   ("only A, only B", "seen at that place only; it need not pass the other")),
 }  # fmt: skip
 # the pane -> its columns that need an explanation
 _COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
@@ -83,6 +87,14 @@ _COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
         ("SEEN", "how long ago the last packet came"),
     ),
     "findings": (("SURE", "certain, likely or possible, by the evidence seen"),),
+    "comparison": (
+        ("WAY", "where its packets pass first"),
+        ("AT A, AT B", "packets captured at each place"),
+        ("LOST, SHARE", "packets that the second place lacks, and their share"),
+        ("REORD, DUP", "packets that come out of order, and copies, at the second place"),
+        ("MS, IPDV", "median time between the places, and how much it varies"),
+        ("CHANGED", "header fields that differ between the places"),
+    ),
     "inventory": (
         ("ROLE", "what its traffic shows it to be: appliance, camera, gateway, ..."),
         ("ADDRESS", "its first address, and how many more it has"),
@@ -98,6 +110,21 @@ _FILTER = (
     ("host:/iot.*amazon/", "a pattern"),
     ("ip:10.20.0.0/24", "a network"),
 )
+
+
+# examples for panes with other fields than most
+_FILTERS: dict[str, tuple[tuple[str, str], ...]] = {
+    "comparison": (
+        ("state:blocked,losing", "any of several"),
+        ("!transport:tcp lost:>10", "not; more than; all terms must match"),
+    ),
+}
+_STRIP_WORDS: dict[str, dict[Cell, str]] = {
+    "comparison": {
+        Cell.WELL: "all came", Cell.DAMAGED: "some were lost", Cell.DEAD: "none came",
+        Cell.UNASKED: "nothing was sent", Cell.BLANK: "not capturing",
+    },
+}  # fmt: skip
 
 
 def text(
@@ -118,14 +145,15 @@ def text(
         Pen(width, glyphs.ellipsis).put(" MARKS", "head").line(),
         *(_mark(of, text, width, glyphs) for of, text in _MARKS),
     ]
-    lines += _terms("WORDS", _WORDS, width, glyphs)
+    if pane not in _STRIP_WORDS:
+        lines += _terms("WORDS", _WORDS, width, glyphs)
     if pane in _STATES:
         lines += _terms("STATES HERE", _STATES[pane], width, glyphs)
-    lines += _terms("TIME STRIPS", _cells(glyphs), width, glyphs, 3)
+    lines += _terms("TIME STRIPS", _cells(glyphs, pane), width, glyphs, 3)
     if pane in _COLUMNS:
         lines += _terms("COLUMNS", _COLUMNS[pane], width, glyphs)
     if any(key.action == "filter" for key in shown):
-        lines += _terms("FILTER", _FILTER, width, glyphs, 28)
+        lines += _terms("FILTER", _FILTERS.get(pane, _FILTER), width, glyphs, 28)
         lines += _terms("", (("fields here", ", ".join(fields)),), width, glyphs)[1:]
     lines.append(
         Pen(width, glyphs.ellipsis)
@@ -152,8 +180,9 @@ def page(
     return first, out
 
 
-def _cells(glyphs: Glyphs) -> tuple[tuple[str, str], ...]:
-    return tuple((glyphs.cells[cell], cell.word) for cell in reversed(Cell))
+def _cells(glyphs: Glyphs, pane: str) -> tuple[tuple[str, str], ...]:
+    words = _STRIP_WORDS.get(pane) or {cell: cell.word for cell in Cell}
+    return tuple((glyphs.cells[cell], words[cell]) for cell in reversed(Cell) if cell in words)
 
 
 def _terms(

@@ -65,7 +65,10 @@ def passage_detail(key: str, row: BothSides) -> Detail:
         ),
         *section(
             "FIRST LOST" if row.lost else "FIRST PACKET",
-            [(row.file, numbers.replace(",", ", "))] if row.first_lost else [],
+            [
+                ("file", row.file),
+                ("packet" if len(row.first_lost) == 1 else "packets", numbers.replace(",", ", ")),
+            ] if row.first_lost else [],
         ),
     )  # fmt: skip
     return Detail(

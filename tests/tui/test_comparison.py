@@ -7,6 +7,7 @@ import json
 import struct
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -114,6 +115,14 @@ def test_the_sentence_is_on_top_and_both_sides_stand_beside_each_other(
     assert "✖" in strip_b, "the first row is blocked: nothing came"
 
 
+def test_a_sentence_that_is_cut_says_so(found: Comparison, tmp_path: Path) -> None:
+    long = msgspec.structs.replace(found, sentence=f"{found.sentence} {'and so on ' * 30}end")
+    lines = Screen(long, tmp_path, 60, 16).lines()
+    assert lines[3].rstrip().endswith("…")
+    assert lines[4].startswith(" Clocks")
+    assert "…" not in "".join(Screen(long, tmp_path, 200, 60).lines()[1:4])
+
+
 def test_the_strips_are_of_the_row_under_the_cursor(found: Comparison, tmp_path: Path) -> None:
     screen = Screen(found, tmp_path, 80, 24)
     screen.press("down")
@@ -132,6 +141,7 @@ def test_enter_opens_all_that_is_known_and_y_copies_how_to_see_the_lost_packets(
     text = "\n".join(screen.lines())
     assert "switch first, then appliance" in text
     assert "50 (5 %" in text
+    assert "packets  " in text[text.index("FIRST LOST") :]
     (copied,) = screen.session.press("y", "y", 0.0)
     assert isinstance(copied, Copy)
     assert copied.text.startswith(f"tshark -r {found.a.file} -Y 'frame.number in {{")

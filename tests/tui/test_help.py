@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from panotui.model.comparison import BothSides
 from panotui.tui import help
 from panotui.tui.cells import width
 from panotui.tui.glyphs import UNICODE
 from panotui.tui.keys import KEYS
 from panotui.tui.line import text_of
+from panotui.views.filter import KEYS as filters
+from panotui.views.filter import parse
 
 
 def shown(pane: str, cells: int = 80) -> list[str]:
@@ -25,8 +28,29 @@ def test_a_state_that_is_no_everyday_word_is_explained() -> None:
         assert word in text
 
 
+def test_the_help_of_a_comparison_speaks_of_two_places() -> None:
+    place = [key for key in KEYS if key.action == "filter"]
+    fields = tuple(filters[BothSides])
+    text = "\n".join(text_of(line) for line in help.text(place, 80, UNICODE, "comparison", fields))
+    for word in ("whole", "blocked", "only A, only B", "some were lost", "AT A, AT B", "IPDV"):
+        assert word in text
+    for word in ("behind", "damaged", "camera:gate", "verdict:"):
+        assert word not in text
+    for example in ("state:blocked,losing", "!transport:tcp lost:>10"):
+        assert example in text
+        assert parse(example).select([], BothSides) == []
+
+
 def test_no_line_of_the_help_is_cut_at_80_columns() -> None:
-    for pane in ("flows", "streams", "endpoints", "violations", "findings", "inventory"):
+    for pane in (
+        "flows",
+        "streams",
+        "endpoints",
+        "violations",
+        "findings",
+        "inventory",
+        "comparison",
+    ):
         lines = shown(pane)
         assert {width(line) for line in lines} == {80}
         assert not any(line.rstrip().endswith("…") for line in lines)
