@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from panotui.model import I32, I64, U8, U64, Bool
+from panotui.wire import start_codes
 
 # Bits that describe an RTP payload; shared by all video payloads.
 VCL = 1  # a slice: part of a picture
@@ -23,7 +24,7 @@ PARAMETER = 16  # parameter sets, SEI, delimiters
 SPS_PART = 32  # a fragment of a sequence parameter set
 MARK = 128  # RTP marker; set by the caller
 
-_AGGREGATE = 64  # STAP-A, or SEI of several messages: needs a walk
+_AGGREGATE = 64  # STAP-A, SEI of several messages, or a start code: needs a walk
 _AGGREGATE_MAX = 16  # NAL units examined in one aggregate
 _SEI = 6
 _RECOVERY_POINT = 6  # SEI message (D.1.8): a decoder may start here although there is no IDR
@@ -62,10 +63,13 @@ def _table() -> U8:
             for message in range(_RECOVERY_POINT):
                 table[b0 << 8 | message] |= _AGGREGATE
             table[b0 << 8 | _RECOVERY_POINT] |= KEY
+    table[0] = _AGGREGATE  # the first bytes of a start code
     return table
 
 
 _TABLE = _table()
+_UNITS = _TABLE[::256] & ~np.uint8(_AGGREGATE)  # of a unit's first byte
+_UNITS[0] = 0
 
 
 def flags(data: U8, payload: I64, captured: I32, head: U64) -> U8:
@@ -83,6 +87,10 @@ def flags(data: U8, payload: I64, captured: I32, head: U64) -> U8:
         rows = rows[data[payload[rows]] & 31 != _SEI]
         out[sei] &= ~np.uint8(_AGGREGATE)
         out[sei[_recovers(data, payload[sei], payload[sei] + captured[sei])]] |= KEY
+        coded = rows[data[payload[rows]] == 0]
+        if len(coded):
+            rows = rows[data[payload[rows]] != 0]
+            out[coded] = start_codes.flags(data, payload[coded], captured[coded], _UNITS)
         out[rows] = START
         position = payload[rows] + 1
         end = payload[rows] + captured[rows]
@@ -121,12 +129,10 @@ def _recovers(data: U8, unit: I64, end: I64) -> Bool:
 
 def find_sps(payload: bytes) -> bytes | None:
     """The SPS NAL unit in one RTP payload (single or in a STAP-A), None without one."""
-    if not payload:
-        return None
-    kind = payload[0] & 31
-    if kind == 7:
-        return payload[:_SPS_BYTES_MAX]
-    if kind != 24:
+    for unit in start_codes.units(payload):
+        if unit and unit[0] & 31 == 7:
+            return unit[:_SPS_BYTES_MAX]
+    if not payload or payload[0] & 31 != 24:
         return None
     position = 1
     for _ in range(_AGGREGATE_MAX):
@@ -194,6 +200,7 @@ def sps_of_sprop(value: str) -> bytes | None:
             unit = base64.b64decode(part.strip(), validate=False)
         except (binascii.Error, ValueError):
             continue
+        unit = next(start_codes.units(unit), b"")
         if unit and unit[0] & 31 == 7:
             return unit[:_SPS_BYTES_MAX]
     return None

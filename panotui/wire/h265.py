@@ -12,6 +12,7 @@ import binascii
 import numpy as np
 
 from panotui.model import I32, I64, U8, U64
+from panotui.wire import start_codes
 from panotui.wire.h264 import KEY, PARAMETER, SPS, SPS_PART, START, VCL, Fragments, _Bits
 
 _AGGREGATE_MAX = 16
@@ -29,6 +30,7 @@ def _table() -> U8:
 
 
 _TABLE = _table()
+_UNITS = _TABLE[np.arange(256) >> 1 & 63]  # of a unit's first byte
 
 
 def flags(data: U8, payload: I64, captured: I32, head: U64) -> U8:
@@ -46,6 +48,9 @@ def flags(data: U8, payload: I64, captured: I32, head: U64) -> U8:
         out[fragments] = _TABLE[header & 63] & ~np.uint8(START | SPS)
         out[fragments[starts]] |= START
         out[fragments[header & 63 == 33]] |= SPS_PART
+    coded = np.flatnonzero(head >> np.uint64(48) == 0)
+    if len(coded):
+        out[coded] = start_codes.flags(data, payload[coded], captured[coded], _UNITS)
     rows = np.flatnonzero(kind == 48)
     out[rows] = START
     position = payload[rows] + 2
@@ -65,10 +70,10 @@ def find_sps(payload: bytes) -> bytes | None:
     """The SPS NAL unit in one RTP payload (single or in an aggregate), None without one."""
     if len(payload) < 3:
         return None
-    kind = payload[0] >> 1 & 63
-    if kind == 33:
-        return payload[:1024]
-    if kind != 48:
+    for unit in start_codes.units(payload):
+        if unit and unit[0] >> 1 & 63 == 33:
+            return unit[:1024]
+    if payload[0] >> 1 & 63 != 48:
         return None
     position = 2
     for _ in range(_AGGREGATE_MAX):
@@ -98,7 +103,7 @@ def read_part(parts: Fragments, sequence: int, payload: bytes, whole: bool) -> b
 def sps_of_sprop(value: str) -> bytes | None:
     """The SPS in a `sprop-sps` value (RFC 7798 7.1)."""
     try:
-        unit = base64.b64decode(value.split(",")[0].strip())
+        unit = next(start_codes.units(base64.b64decode(value.split(",")[0].strip())), b"")
     except (binascii.Error, ValueError):
         return None
     return unit[:1024] if len(unit) > 3 and unit[0] >> 1 & 63 == 33 else None

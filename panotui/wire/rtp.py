@@ -170,12 +170,12 @@ def read_headers(data: U8, offset: I64, length: I64 | I32, captured: I64 | I32) 
             head[extended] += 4 + 4 * size
         padded = special[(b0[special] & 0x20) != 0]
         # The padding count is the packet's last byte; if that was not captured, the count is
-        # unknown.
+        # unknown. The count includes itself, but readers take 0 for no padding at all.
         padded = padded[present[padded] >= length32[padded]]
         if len(padded) and padding is not None:
             count = data[at[padded] + length32[padded] - 1].astype(np.int64)
             padding[padded] = count
-            valid[padded[(count == 0) | (head[padded] + count > length32[padded])]] = False
+            valid[padded[head[padded] + count > length32[padded]]] = False
         valid[special[head[special] > length32[special]]] = False
     media = length32 - head
     if padding is not None:

@@ -52,6 +52,13 @@ def test_contributors_extension_and_padding_are_no_payload():
     assert columns.valid.all()
 
 
+def test_padding_of_no_bytes_is_none_as_readers_take_it() -> None:
+    """RFC 3550 5.1 counts the count itself; LIVE555 and FFmpeg show such packets all the same."""
+    data, offset, length = packed([rtp(0xA0, rest=b"mm\0")])
+    header = read_headers(data, offset, length, length)
+    assert (header.valid.all(), header.payload_length.tolist()) == (True, [3])
+
+
 def test_padding_that_is_not_captured_stays_unknown_but_the_packet_counts():
     data, offset, length = packed([rtp(0xA0, rest=b"m" * 40 + b"\4")])
     columns = read_headers(data, offset, length, np.array([30]))
@@ -69,7 +76,6 @@ def test_what_cannot_be_rtp_is_not_valid():
         rtp(0x8F, rest=b""),  # 15 contributors that are not there
         rtp(0x90, rest=b"\0"),  # an extension that is not there
         rtp(0x90, rest=struct.pack("!HH", 0, 100)),  # longer than the packet
-        rtp(0xA0, rest=b"mm\0"),  # padding of no bytes
         rtp(0xA0, rest=b"mm\x40"),  # more padding than packet
         rtp()[:11],
         b"",
