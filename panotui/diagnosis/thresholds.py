@@ -146,6 +146,7 @@ class CameraSessions(Table, frozen=True):
 
     expires_s: tuple[float, float]
     told_s: Seconds
+    outlive_ns: Nanoseconds
 
 
 class CameraShape(Table, frozen=True):

@@ -18,6 +18,7 @@ from panotui.state.camera import Camera
 from panotui.state.camera_session import Session
 from panotui.state.connects import recent
 from panotui.state.streams import StreamState
+from panotui.wire.protocols import UDP
 
 # A camera ends a session when its timeout is over, never before, and some check only now and then.
 LIMITS = thresholds().cameras.sessions
@@ -68,6 +69,8 @@ def _ended(camera: Camera, session: Session, facts: Facts) -> Observation | None
 
 def _stop_of(camera: Camera, session: Session, facts: Facts) -> _Stop | None:
     if cut_by_camera(session):
+        if _outlive(camera, session, facts):
+            return None
         seen = evidence(session.ended_ns, session.ended_packet, session.ending)
         return _Stop(session.ended_ns, seen, True)
     if session.state == "paused":
@@ -82,6 +85,19 @@ def _stop_of(camera: Camera, session: Session, facts: Facts) -> _Stop | None:
         return None
     seen = evidence(last.last_ns, last.last_packet, "last RTP packet")
     return _Stop(last.last_ns, seen, False)
+
+
+def _outlive(camera: Camera, session: Session, facts: Facts) -> bool:
+    """Whether media over UDP go on without the connection, which is allowed; or may do so, for
+    they have come since and may still stop.
+    """
+    media = [s for s in _media_of(camera, session, facts) if s.row.transport == UDP]
+    newest_ns = max((s.row.last_ns for s in media), default=0)
+    if newest_ns <= session.ended_ns:
+        return False
+    if newest_ns - session.ended_ns > LIMITS.outlive_ns:
+        return True
+    return not facts.final and facts.now_ns - session.ended_ns <= LIMITS.outlive_ns
 
 
 def _media_of(camera: Camera, session: Session, facts: Facts) -> list[StreamState]:
