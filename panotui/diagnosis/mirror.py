@@ -158,7 +158,11 @@ class MirrorRule(Rule):
         both = (rows["packets_out"] > 0) & (rows["packets_in"] > 0)
         # nothing was copied then, which is told as what it is
         both &= rows["first_ns"] >= facts.visibility.blind_ns()[1]
-        for i in (both & (missing > LIMITS.unseen_bytes) & (events > 0)).nonzero()[0][:64].tolist():
+        enough = both & (missing > LIMITS.unseen_bytes) & (events > 0)
+        if self._unseen:  # what was overtaken by its acknowledgement may have come since
+            for slot in slots[~enough].tolist():
+                self._unseen.pop(int(facts.flows.key[slot]), None)
+        for i in enough.nonzero()[0][:64].tolist():
             row = facts.flows.rows[slots[i]]
             text = f"flow to port {row.dport}: {counted(int(missing[i]), 'byte')} never seen"
             seen = evidence(row.last_ns, row.last_packet, text)

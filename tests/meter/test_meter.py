@@ -253,6 +253,18 @@ def test_bytes_that_were_acknowledged_but_never_captured_are_counted() -> None:
         assert flow["retransmits_in"] == flow["retransmits_out"] == 0
 
 
+@pytest.mark.parametrize("cut", [1, 1000])
+def test_bytes_that_their_acknowledgement_overtook_are_not_counted(cut: int) -> None:
+    """A mirror of two directions gives the acknowledgement first, now and then."""
+    packets = connection(0.0, 40_000, 100)
+    answer, acknowledgement = packets[4][1], packets[5][1]
+    packets[4] = (packets[4][0], acknowledgement)
+    packets[5] = (packets[5][0], answer)
+    (flow,) = flows_of(packets, cut)
+    assert flow["unseen_in"] == 0
+    assert flow["acked_unseen_out"] == 1
+
+
 def test_link_seconds_count_every_pair_and_second() -> None:
     meter = Meter(MeterSettings(), 0)
     plain, away = udp(CAMERA, 1, APPLIANCE, 2), udp(CAMERA, 1, "1.1.1.1", 2)

@@ -539,7 +539,8 @@ class TcpQuality:
                     other.contiguous = other.next
                 flows.unseen[slot, 1 - side] += other.acknowledge(acked)
             if not probing:
-                halves[side].send(begin, finish, bool(flags & RST))
+                late = halves[side].send(begin, finish, bool(flags & RST))
+                flows.unseen[slot, side] -= late
             place += 1
         for half in (0, 1):
             state = halves[half]
