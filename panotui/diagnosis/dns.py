@@ -270,13 +270,23 @@ def _lost(
     pairs = len(raced) > len(lost) // 2
     if pairs and all(one.type == "AAAA" for one in raced):
         return _no_aaaa(resolver, who, lost, values)
+    waits = any(one.again for one in lost)
     text = (
-        f"Lookups of {who} wait 5 s each: of two queries sent at once (IPv4 and IPv6),"
-        f" {resolver.address} answers only one ({len(raced)} times)"
+        f"{resolver.address} answers {who} only one of two queries sent at once (IPv4 and IPv6,"
+        f" {len(raced)} times)"
         if pairs
         else f"DNS server {resolver.address} does not answer {len(lost)} of {asked} queries of"
-        f" {who}; each such lookup waits a few seconds"
+        f" {who}"
     )
+    if not waits:
+        text += "; none was asked again, so the answers may have passed out of sight"
+    elif pairs:
+        text = (
+            f"Lookups of {who} wait 5 s each: of two queries sent at once (IPv4 and IPv6),"
+            f" {resolver.address} answers only one ({len(raced)} times)"
+        )
+    else:
+        text += "; each such lookup waits a few seconds"
     return Observation(
         "dns-slow",
         resolver.address,
@@ -284,6 +294,7 @@ def _lost(
         tuple(evidence(o.time_ns, o.packet, f"{o.type} {o.name}, no answer") for o in lost[-8:]),
         lost[0].time_ns,
         lost[-1].time_ns,
+        severity=None if waits else "info",
         text=text,
         action=f"The firewall's owner should let both answers of {resolver.address} through: a"
         " firewall or NAT on the way drops one of two that cross it together"

@@ -28,7 +28,7 @@ LOST_KEPT = 256
 Question = tuple[str, int, str, int, str, str]
 
 
-class Lost(Struct, frozen=True):
+class Lost(Struct):
     """A query without an answer, although the server answered others meanwhile."""
 
     time_ns: int
@@ -36,7 +36,7 @@ class Lost(Struct, frozen=True):
     name: str
     type: str
     raced: bool  # the other query for the same name, sent at once, was answered
-    again: bool  # it was repeated: somebody waited for it
+    again: bool  # it was repeated, perhaps from another port: somebody waited for it
 
 
 class Side(Struct):
@@ -110,6 +110,8 @@ class ResolverBook:
         self.resolvers: OrderedDict[str, Resolver] = OrderedDict()
         self._waiting: OrderedDict[Question, tuple[int, int]] = OrderedDict()
         self._repeated: OrderedDict[Question, int] = OrderedDict()
+        # (client, server, name, type) -> when last asked
+        self._newest: OrderedDict[tuple[str, str, str, str], int] = OrderedDict()
         # (client, server, name) -> (type, asked) of recently answered queries
         self._good: OrderedDict[tuple[str, str, str], deque[tuple[str, int]]] = OrderedDict()
         self.evicted = 0
@@ -153,9 +155,28 @@ class ResolverBook:
         if waits is not None:
             return
         side.asked.append(message.time_ns)
+        self._note_again(side, message)
         self._waiting[key] = (message.time_ns, message.packet)
         while len(self._waiting) > WAITING_MAX:
             self._waiting.popitem(last=False)
+
+    def _note_again(self, side: Side, message: DnsMessage) -> None:
+        """A question that was asked before, from another port or with another number."""
+        what = (message.client, message.server, message.name, message.type)
+        self._newest[what] = message.time_ns
+        self._newest.move_to_end(what)
+        while len(self._newest) > WAITING_MAX:
+            self._newest.popitem(last=False)
+        for place in range(-min(SHOWN, len(side.lost)), 0):
+            lost = side.lost[place]
+            if (lost.name, lost.type) == what[2:] and self._is_again(lost.time_ns, message.time_ns):
+                lost.again = True
+                self.version += 1
+
+    @staticmethod
+    def _is_again(first_ns: int, later_ns: int) -> bool:
+        """Asked so soon after that it is no lookup of its own."""
+        return LIMITS.repeated_ns <= later_ns - first_ns <= LIMITS.again_ns
 
     def _answered(self, resolver: Resolver, side: Side, key: Question, message: DnsMessage) -> None:
         resolver.answers += 1
@@ -180,6 +201,8 @@ class ResolverBook:
             self._good.move_to_end(pair)
             while len(self._good) > PAIRS_MAX:
                 self._good.popitem(last=False)
+        if message.rcode == "SERVFAIL":
+            return  # the server's own failure to find out, which takes its time
         took_ms = (message.time_ns - asked[0]) / 1e6
         resolver.times_ms.append(took_ms)
         if took_ms > LIMITS.slow_ms:
@@ -201,8 +224,10 @@ class ResolverBook:
             if any(start < time_ns < end for start, end in side.outages):
                 continue  # the whole server was down, which is a different problem
             if side.last_answer_ns > time_ns:
+                newest = self._newest.get((key[0], key[2], key[4], key[5]), 0)
+                again = repeated > 0 or self._is_again(time_ns, newest)
                 raced = self._raced(key, time_ns)
-                side.lost.append(Lost(time_ns, packet, key[4], key[5], raced, repeated > 0))
+                side.lost.append(Lost(time_ns, packet, key[4], key[5], raced, again))
             elif not repeated:
                 self._missed(resolver, side, key[4], time_ns, packet)
 

@@ -184,6 +184,7 @@ class Resolvers(Table, frozen=True):
     answer_within_ns: Nanoseconds
     slow_ms: Amount
     repeated_ns: Nanoseconds
+    again_ns: Nanoseconds
     pair_ns: Nanoseconds
     error_names: Count
     outage_queries: Count
