@@ -143,7 +143,10 @@ def alone(target: Attempts, attempt: Attempt, host: str, facts: Facts) -> Observ
         return _observe(
             "tls-stalled", target, attempt, host, facts, detail=lines, values={"direction": way}
         )
-    if attempt.passed == HELLO and attempt.synacks <= 1:
+    # a filter for names lets no server answer; where hellos are not read, no name is known
+    answered = any(HELLO < a.passed < HANDSHAKE for a in failures)
+    unnamed = answered or facts.visibility.snapped
+    if attempt.passed == HELLO and attempt.synacks <= 1 and not unnamed:
         return _observe(
             "sni-filtered", target, attempt, host, facts, detail=lines,
             values={"detail": how_cut(attempt)},

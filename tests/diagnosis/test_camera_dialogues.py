@@ -105,6 +105,20 @@ def test_camera_that_asks_for_a_password_that_nobody_sends() -> None:
     assert "sends none" in found["rtsp-auth"].text
 
 
+def test_answers_that_a_snap_length_cuts_are_no_silence() -> None:
+    wire = Wire()
+    for n in range(20):
+        at = 1 + n
+        session = Rtsp(wire, 40_000 + n)
+        session.flow.open(at)
+        session.flow.send(at + 0.2, b"DESCRIBE rtsp://c/ RTSP/1.0\r\nCSeq: 1\r\n\r\n")
+        session.flow.answer(at + 0.3, b"RTSP/1.0 200 OK\r\nCSeq: 1\r\n" + 9 * b"X-Some: thing\r\n"
+                            + b"Content-Length: 900\r\n\r\n"
+                            + b"v=0\r\n" * 180)  # fmt: skip
+    wire.frames = [(at, place, frame[:200], size) for at, place, frame, size in wire.frames]
+    assert loud(told(wire.watch(end=40), opened=True)) == {"capture-snapped"}
+
+
 @pytest.mark.parametrize("answers", [False, True])
 def test_camera_that_accepts_and_says_nothing(answers: bool) -> None:
     wire = Wire()

@@ -65,6 +65,19 @@ def test_server_that_resets_after_its_hello_is_no_name_filter() -> None:
     assert "sni-filtered" not in told(wire.watch(end=4))
 
 
+def test_server_that_answered_an_earlier_attempt_is_behind_no_name_filter() -> None:
+    """Its alert of the second attempt is not in the capture, as mirrors lose packets."""
+    wire = Wire()
+    for n in range(2):
+        flow = to(wire, LOGS, LOGS_IP, 0.5 + 5 * n, 42_000 + n)
+        flow.open(0.6 + 5 * n)
+        flow.send(0.7 + 5 * n, client_hello(LOGS))
+        if not n:
+            flow.answer(0.72, alert(112))
+        flow.reset(0.8 + 5 * n)
+    assert "sni-filtered" not in told(wire.watch(end=12))
+
+
 @pytest.mark.parametrize("answered", [False, True])
 def test_silence_after_the_name(answered: bool) -> None:
     wire = Wire()

@@ -23,6 +23,7 @@ from panotui.model.quantities import rate as rate_text
 from panotui.state.camera import Camera
 from panotui.state.camera_streams import is_another_readers
 from panotui.state.streams import StreamState, media_of, stream_key
+from panotui.wire.protocols import TCP
 
 STREAMS_MAX = 2048
 LIMITS = thresholds().cameras.streams
@@ -88,6 +89,8 @@ class StreamRule(Rule):
         media = media_of(stream.codec)
         if media == "repair":
             return
+        if facts.visibility.snapped and row.transport == TCP:
+            return  # of frames that are cut short, media within TCP cannot be followed
         extra = whose(stream, streams, facts)
         named = camera.name + extra
         watched = Watched(
@@ -109,7 +112,7 @@ class StreamRule(Rule):
         yield from freezes.restarted(watched)
         if row.end or stream.paused or stream.superseded:
             return
-        if media in ("video", None) and row.transport == 6:
+        if media in ("video", None) and row.transport == TCP:
             yield from loss.dropped_by_camera(watched, self._memory)
         if media != "video" or row.encrypted:
             return
