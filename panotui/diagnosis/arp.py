@@ -249,6 +249,7 @@ def _spoof(ip: str, owner: Claim, spoofer: Claim, facts: Facts) -> Observation:
         spoofer.last.time_ns,
         text=None if gateway else f"{spoofer.mac} claims to be {ip}, which is at {owner.mac}",
         detail=(f"{spoofer.pushes} claims that nobody asked for; the owner still answers",),
+        covers=(f"gateway-changed|{ip}",),
     )
 
 

@@ -117,7 +117,8 @@ class BeyondBook:
             while len(self.ways) > WAYS_MAX:
                 self.ways.popitem(last=False)
         heard.heard_ns = max(heard.heard_ns, heard_ns)
-        first = int(rows["first_ns"][i])
+        opened = int(rows["syn_out"][i]) or int(rows["synack_ns"][i])
+        first = int(rows["first_ns"][i]) if opened else 0  # open before the capture
         new_ns = int(rows["synack_ns"][i]) if protocol == 6 else heard_ns
         if new_ns > heard.answered_ns:
             heard.answered_ns, heard.host = new_ns, server
