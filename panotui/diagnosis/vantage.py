@@ -108,12 +108,15 @@ def _turned(index: int, facts: Facts) -> Observation:
     """A mirror that has become a plain port."""
     at, name = facts.visibility.interfaces[index], facts.interface_name(index)
     since_ns = facts.visibility.turning.plain[index] * SECOND
+    ours = set(facts.view.facts.appliance_macs)
+    # with no power it would be as silent
+    doubt = ", or the appliance is off" if ours and not ours & at.speakers else ""
     return Observation(
         "not-a-mirror", name, {"interface": name},
         (evidence(*at.newest, "the newest of the broadcasts that still pass here"),),
         first_ns=since_ns, confidence="likely",
         text=f"{name} has shown only broadcasts since {clock_text(since_ns)}; before, it showed"
-        " other hosts' traffic: the mirror session has been taken away or changed",
+        f" other hosts' traffic: the mirror session has been taken away or changed{doubt}",
         detail=(f"{counted(len(at.speakers), 'host')} still heard; nobody asks twice for an"
                 " address, so hosts answer each other out of sight",),
         replaces=("mirror-loss|mirror",),

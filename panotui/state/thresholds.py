@@ -231,7 +231,7 @@ class Turning(Table, frozen=True):
     """Of `state.turning`."""
 
     plain_ns: Nanoseconds
-    busy_hosts: Count
+    busy_pairs: Count
     busy_packets: Count
     together_s: WholeSeconds
     spread: Count

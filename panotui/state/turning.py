@@ -2,11 +2,11 @@
 direction.
 
 Link rows, ARP questions and conversations come in. An interface has *turned* into a plain port if
-broadcasts go on there, and the unicast of several busy hosts ended in the same second, or hosts
-that took part in it ask for addresses and need not ask twice: they are answered, out of sight. A
-host has turned one-way if one direction of it ended while the other goes on, and conversations
-prove that it went on as well. Nothing that is missing since then is a fault. Times are seconds of
-packet time.
+broadcasts go on there, and either busy hosts that did not close their conversations all fell silent
+in the same second, or hosts ask for addresses and need not ask twice, although such answers used to
+be seen here: they are answered, out of sight. An idle appliance does none of this. A host has
+turned one-way if one direction of it ended while the other goes on, and conversations prove that it
+went on as well. Nothing that is missing since then is a fault. Times are seconds of packet time.
 """
 
 from __future__ import annotations
@@ -16,25 +16,33 @@ from collections import OrderedDict, deque
 import numpy as np
 from msgspec import Struct, field
 
-from panotui.model import NEVER, SECOND, ArpMessage, Rows, mac_value
+from panotui.model import NEVER, SECOND, U64, ArpMessage, Bool, Rows, mac_value
 from panotui.model.arrays import distinct
 from panotui.state.thresholds import thresholds
 
 LIMITS = thresholds().turning
 HOSTS_MAX = 4096
+SPEAKERS_MAX = 256
+QUESTIONS_MAX = 1024
+# Bridges and Cisco switches send to these groups themselves; no switch forwards them, and the port
+# of a probe may get them from its own switch.
+_FROM_SWITCHES = ((0x0180_C200_0000, 4), (0x0100_0CCC_CCC0, 4))  # and how many bits vary
 TOWARDS, SENT = "towards", "sent"
 Host = tuple[int, int]  # interface, MAC
+Pair = tuple[int, int]  # MACs, the smaller one first
+Question = tuple[int, str, str]  # interface, MAC that asks, address
 
 
 class _Interface(Struct):
     """The unicast of one interface."""
 
     unicast_s: int = 0  # its newest second with unicast
-    busy: deque[tuple[int, frozenset[int]]] = field(default_factory=lambda: deque(maxlen=4))
+    # seconds, and the pairs of hosts of which one sent much to the other
+    busy: deque[tuple[int, frozenset[Pair]]] = field(default_factory=lambda: deque(maxlen=4))
     spread: int = 0  # seconds with broadcasts only, since then
     speakers: set[int] = field(default_factory=set)  # who sent these
-    repeats_s: int = 0  # when a host asked again for what it had just asked for
-    questions: int = 0  # since its newest unicast, of hosts that took part in it, asked once
+    repeats_s: int = 0  # when a host of its unicast asked again for what it had just asked for
+    questions: int = 0  # since its newest unicast, asked once, whose answers were once seen here
 
 
 class _Ways(Struct):
@@ -44,6 +52,7 @@ class _Ways(Struct):
     sent_s: int = 0
     alone: int = 0  # seconds with one direction only, in a row
     proofs: int = 0  # weight of the conversations that prove that the other goes on
+    closed_s: int = 0  # when a TCP conversation of it was last closed
 
 
 class Turning:
@@ -57,7 +66,8 @@ class Turning:
         self.version = 0  # rises when something has turned
         self._interfaces: dict[int, _Interface] = {}
         self._hosts: OrderedDict[Host, _Ways] = OrderedDict()
-        self._asked: OrderedDict[tuple[int, str, str], int] = OrderedDict()
+        self._asked: OrderedDict[Question, int] = OrderedDict()
+        self._answered: OrderedDict[Question, int] = OrderedDict()  # in sight
         self._alone: set[Host] = set()  # hosts of which only one direction has been seen lately
 
     @property
@@ -83,13 +93,16 @@ class Turning:
             mine = np.isin(src, list(own)) | np.isin(dst, list(own))
             src, dst, group, rows = src[~mine], dst[~mine], group[~mine], rows[~mine]
         if group.all():
-            if len(group) and second > at.unicast_s:
+            src = src[~_of_switches(dst)]
+            if len(src) and second > at.unicast_s:
                 at.spread += 1
-                at.speakers.update(distinct(src)[: LIMITS.busy_hosts].tolist())
+                if len(at.speakers) < SPEAKERS_MAX:
+                    at.speakers.update(distinct(src)[:SPEAKERS_MAX].tolist())
             return
         sent, towards = distinct(src[~group]).tolist(), distinct(dst[~group]).tolist()
-        often = ~group & (rows["packets"] >= LIMITS.busy_packets)
-        at.busy.append((second, frozenset(distinct(src[often])[:HOSTS_MAX].tolist())))
+        often = np.flatnonzero(~group & (rows["packets"] >= LIMITS.busy_packets))[:HOSTS_MAX]
+        low, high = np.minimum(src[often], dst[often]), np.maximum(src[often], dst[often])
+        at.busy.append((second, frozenset(zip(low.tolist(), high.tolist(), strict=True))))
         if second > at.unicast_s:
             at.unicast_s, at.spread, at.questions = second, 0, 0
             at.speakers.clear()
@@ -126,20 +139,29 @@ class Turning:
             self._alone.add(key)
 
     def observe(self, message: ArpMessage) -> None:
-        """An ARP question: asked again soon, it had no answer."""
-        key = (message.interface, message.sender_mac, message.target_ip)
+        """An ARP question or its answer. A question asked again soon had no answer."""
         second = message.time_ns // SECOND
+        if message.op == 2:
+            _remember(
+                self._answered, (message.interface, message.target_mac, message.sender_ip), second
+            )
+            return
+        key = (message.interface, message.sender_mac, message.target_ip)
         before = self._asked.get(key)
+        _remember(self._asked, key, second)
         at = self._interfaces.get(message.interface)
-        if at is not None and before is not None and second - before <= LIMITS.repeated_s:
+        if at is None or (message.interface, mac_value(message.sender_mac)) not in self._hosts:
+            return  # who had no part in the unicast says nothing about its end
+        if before is not None and second - before <= LIMITS.repeated_s:
             at.repeats_s = second
-        elif at is not None and second > at.unicast_s:
-            known = (message.interface, mac_value(message.sender_mac)) in self._hosts
-            at.questions += known and (before is None or second - before >= LIMITS.apart_s)
-        self._asked[key] = second
-        self._asked.move_to_end(key)
-        while len(self._asked) > 1024:
-            self._asked.popitem(last=False)
+        elif second > at.unicast_s and key in self._answered:
+            at.questions += before is None or second - before >= LIMITS.apart_s
+
+    def closed(self, interface: int, mac: int, second: int) -> None:
+        """A TCP conversation of a host was closed: its silence may be its own will."""
+        ways = self._hosts.get((interface, mac))
+        if ways is not None:
+            ways.closed_s = max(ways.closed_s, second)
 
     def missing_of(self, key: Host) -> tuple[str, int] | None:
         """The direction of a host that has ended while the other goes on, and its last second."""
@@ -184,22 +206,33 @@ class Turning:
             return False
         if at.spread < LIMITS.spread or at.repeats_s > at.unicast_s:
             return False
-        return at.questions >= LIMITS.questions or len(self.ended(interface)) >= LIMITS.busy_hosts
+        return at.questions >= LIMITS.questions or len(self.ended(interface)) >= LIMITS.busy_pairs
 
     def speakers(self, interface: int) -> set[int]:
         """Hosts whose broadcasts go on there since its unicast ended."""
         at = self._interfaces.get(interface)
         return set(at.speakers) if at is not None else set()
 
-    def ended(self, interface: int) -> frozenset[int]:
-        """The busy senders that all fell silent together with the interface's last unicast."""
+    def ended(self, interface: int) -> frozenset[Pair]:
+        """The busy pairs of hosts that all fell silent together with the interface's last unicast,
+        and did not close what they had with each other. One pair alone may have finished.
+        """
         at = self._interfaces.get(interface)
         if at is None or len(at.busy) < 4:
             return frozenset()
-        if at.busy[-1][0] - at.busy[0][0] > LIMITS.together_s:
+        first_s = at.busy[0][0]
+        if at.busy[-1][0] - first_s > LIMITS.together_s:
             return frozenset()
-        whole = [names for _, names in list(at.busy)[:-1]]  # the last second is cut off
-        return whole[0].intersection(*whole[1:])
+        whole = [pairs for _, pairs in list(at.busy)[:-1]]  # the last second is cut off
+        return frozenset(
+            pair
+            for pair in whole[0].intersection(*whole[1:])
+            if not any(self._closed_since(interface, mac, first_s) for mac in pair)
+        )
+
+    def _closed_since(self, interface: int, mac: int, second: int) -> bool:
+        ways = self._hosts.get((interface, mac))
+        return ways is None or ways.closed_s >= second
 
     def due_ns(self, now_ns: int) -> int:
         """When the next interface may be called a plain port."""
@@ -209,3 +242,18 @@ class Turning:
             if interface not in self.plain
         )
         return min((at for at in due if at > now_ns), default=NEVER)
+
+
+def _remember(table: OrderedDict[Question, int], key: Question, second: int) -> None:
+    table[key] = second
+    table.move_to_end(key)
+    while len(table) > QUESTIONS_MAX:
+        table.popitem(last=False)
+
+
+def _of_switches(dst: U64) -> Bool:
+    """(n,) group addresses that no switch forwards."""
+    out = np.zeros(len(dst), bool)
+    for group, bits in _FROM_SWITCHES:
+        out |= dst >> np.uint64(bits) == np.uint64(group >> bits)
+    return out

@@ -131,6 +131,8 @@ class Visibility:
             if message.type == "request" and message.server_id and not self.leases_seen:
                 self.version += message.interface not in self._elsewhere
                 self._elsewhere.add(message.interface)
+        elif isinstance(message, ArpMessage) and message.op == 2:
+            self.turning.observe(message)
         elif isinstance(message, ArpMessage) and message.op == 1:
             mine, target = message.sender_ip, message.target_ip
             if mine != target and not mine.startswith(_NO_ADDRESS):
@@ -204,8 +206,13 @@ class Visibility:
         tcp, out, back = rows["protocol"] == 6, rows["packets_out"], rows["packets_in"]
         self.only_tcp &= bool(tcp.all())
         self._data(slots, rows, tcp)
+        self._closings(rows, tcp)
         only_out, only_in = (back == 0) & (out > 0), (out == 0) & (back > 0)
-        goes_on = out + back >= LIMITS.packets
+        # what is sent again and again is sent to nobody
+        again = rows["retransmits_out"] + rows["retransmits_in"]
+        again += rows["keep_alive_out"] + rows["keep_alive_in"]
+        fresh = out + back - again
+        goes_on = fresh >= LIMITS.packets
         # a host that acknowledges has received something
         heard = out > rows["syn_out"] + rows["rst_out"]
         said = back > rows["rst_in"]
@@ -225,7 +232,7 @@ class Visibility:
             side = "in" if only_in[i] else "out"
             # a handshake with data after it: the other side has sent, unseen
             whole = rows.column(f"syn_{side}")[i] and rows.column(f"payload_{side}")[i]
-            weight = LIMITS.proofs if whole or out[i] + back[i] >= LIMITS.certain_packets else 1
+            weight = LIMITS.proofs if whole or fresh[i] >= LIMITS.certain_packets else 1
             interface = int(rows.column(f"interface_{side}")[i])
             for end in ("src", "dst"):
                 mac = int(rows.column(f"mac_{side}_{end}")[i])
@@ -238,6 +245,20 @@ class Visibility:
                     if len(seen.proof_packets) < PROOFS_SHOWN:
                         seen.proof_packets.setdefault(int(slots[i]), proof)
                     self.version += before < LIMITS.proofs <= seen.proofs
+
+    def _closings(self, rows: FlowColumns, tcp: Bool) -> None:
+        """Who has closed a TCP conversation, at each interface."""
+        ends = rows["fin_out"] + rows["fin_in"] + rows["rst_out"] + rows["rst_in"]
+        closed = np.flatnonzero(tcp & (ends > 0))
+        if not len(closed):
+            return
+        seconds = (rows["last_ns"][closed] // SECOND).tolist()
+        for side in ("out", "in"):
+            fields = (f"interface_{side}", f"mac_{side}_src", f"mac_{side}_dst")
+            columns = (rows.column(name)[closed].tolist() for name in fields)
+            for interface, src, dst, second in set(zip(*columns, seconds, strict=True)):
+                self.turning.closed(interface, src, second)
+                self.turning.closed(interface, dst, second)
 
     def _prove(self, key: Host, end: str, first_ns: int, weight: int) -> None:
         """A conversation of which one side is seen, with this host at one end of it."""

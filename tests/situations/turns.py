@@ -8,7 +8,9 @@ from typing import Any
 
 from tests.situations.visit import visit
 from tests.situations.visits_well import small
-from tests.situations.yard import Yard
+from tests.situations.yard import Host, Yard
+from tests.situations.yard_camera import stream
+from tests.situations.yard_tcp import ACK, PSH, mac
 
 
 def from_then_on(y: Yard, at: float, passes: Callable[[bytes], bool]) -> Yard:
@@ -93,4 +95,96 @@ def router_dies_where_only_the_cloud_port_is_mirrored(seed: int, cams: int) -> Y
         for k in range(3):
             y.who(82 + 4 * n + k, y.cloud, y.router, answers=False)
         y.arp(83.5 + 4 * n, 1, y.pc, y.net + str(180 + n % 9))
+    return y
+
+
+def _asks(y: Yard, asker: Host, start: float, end: float, every: float) -> None:
+    """Somebody asks for one neighbour after another; they answer out of sight."""
+    n = 0
+    while start + n * every < end:
+        y.arp(start + n * every, 1, asker, asker.ip.rpartition(".")[0] + f".{180 + n % 40}")
+        n += 1
+
+
+@visit(variants=[{"seed": 2081, "every": 60}, {"seed": 2082, "every": 45, "topology": "single"}])
+def idle_appliance_beside_a_router_that_asks(seed: int, every: float, **k: Any) -> Yard:
+    """Only the cloud port is mirrored, no stream plays, and the connection to the cloud says
+    something once a minute. The router asks for its other neighbours, whose answers do not pass
+    here: nothing is wrong."""
+    y = Yard(seed, cams=0, **k)
+    y.begin()
+    y.mqtt(3, 300, every=every)
+    _asks(y, y.router, 5, 300, 5.3)
+    return y
+
+
+@visit(variants=[{"seed": 2091}])
+def upload_ends_and_its_connection_stays(seed: int) -> Yard:
+    """Ten seconds of an upload; then nothing for almost a minute, but for a PC's questions:
+    nothing is wrong."""
+    y = Yard(seed, cams=0)
+    y.begin()
+    y.mqtt(3, 200, every=60)
+    y.look(30, y.S3)
+    c = y.to(y.S3)
+    t = c.tls(30.1, y.S3)
+    while t < 42:
+        t = c.say(t, bytes(3000)) + 0.05
+    _asks(y, y.pc, 5, 200, 5.3)
+    return y
+
+
+@visit(variants=[{"seed": 2101, "ways": ("udp", "tcp")}, {"seed": 2102, "ways": ("udp", "udp")}])
+def application_is_removed(seed: int, ways: tuple[str, str]) -> Yard:
+    """Only the cameras' port is mirrored; both streams are torn down in the same second, and
+    broadcasts go on: nothing is wrong."""
+    y = Yard(seed, cams=2)
+    for n, cam in enumerate(y.cams):
+        stream(y, cam, 1 + n, 60, transport=ways[n], delta=900).leave(60.1 + n / 100)
+    _asks(y, y.campc, 2, 160, 6)
+    return y
+
+
+@visit("cameras-silent", variants=[{"seed": 2111}])
+def appliance_has_no_power_beside_a_talking_switch(seed: int) -> Yard:
+    """The appliance's ports are mirrored, and go down with it after 80 s. What is left is the
+    spanning tree of the probe's own switch, which is no broadcast of the network."""
+    y = small(seed, 80)
+    tree = b"\x42\x42\3\0\0\2\2\x3c" + bytes(24) + b"\x80\7\0\0\x14\0\2\0\x0f\0\0"
+    for n in range(80):
+        to = mac("01:80:c2:00:00:00")
+        y.put(0.5 + 2 * n, (to + mac("00:1a:6c:10:20:30") + b"\0\x26" + tree).ljust(60, b"\0"))
+    return y
+
+
+@visit("port-silent", variants=[{"seed": 2121}])
+def appliance_has_no_power_and_its_servers_send_again(seed: int) -> Yard:
+    """The appliance is off after 60 s. Cameras send to it for a minute, and servers send what it
+    does not acknowledge again and again, on connections that are older than the capture."""
+    y = Yard(seed)
+    y.well(62)
+    for n, cam in enumerate(y.cams):
+        stream(y, cam, 1 + n, 116, keep=None)
+    ours = (y.eth0.raw, y.eth1.raw)
+    y.frames = [
+        f for f in y.frames if f[0] < 60 or (f[1][6:12] not in ours and f[1][:6] != ours[1])
+    ]
+    for k in range(4):
+        c = y.tcp(y.cloud, y.remote(y.A[y.LOGS][0]), 443)
+        for n in range(8):
+            c.seg(62 + k + 0.2 * 2**n, False, ACK | PSH, b"\x17\3\3\0\x1a" + bytes(26))
+    _asks(y, y.pc, 61, 116, 5)
+    for n in range(12):
+        for k in range(3):
+            y.arp(67 + 4 * n + k, 1, y.router, y.cloud.ip)
+    return y
+
+
+@visit("not-a-mirror", variants=[{"seed": 2131}])
+def mirror_is_taken_away_where_a_printer_is_missed(seed: int) -> Yard:
+    """As `mirror_becomes_a_plain_port`; a PC asks for an absent printer each second, all the
+    time."""
+    y = from_then_on(small(seed, 200), 80, spread)
+    for n in range(195):
+        y.arp(1.3 + n, 1, y.pc, y.net + "99")
     return y
