@@ -7,15 +7,18 @@ The flow table and ARP messages come in, observations go out.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from ipaddress import ip_address, ip_interface
 
 import numpy as np
+from msgspec.structs import replace
 
 from panotui.diagnosis.arp import mac_number
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, AnyMessage, ArpMessage, EvidenceRecord, address_text, mac_text
 from panotui.model.arrays import among
+from panotui.model.quantities import listed
 
 LIMITS = thresholds().addressing
 
@@ -169,7 +172,7 @@ class AsymmetryRule(Rule):
                     self._seen.popitem(last=False)
         if self._seen:
             self.due(facts.now_ns + SECOND)
-        return [
+        out = [
             Observation(
                 "asymmetric",
                 host,
@@ -181,3 +184,24 @@ class AsymmetryRule(Rule):
             for host, (first, last, seen, out_port, in_port) in self._seen.items()
             if facts.now_ns - last <= LIMITS.recent_ns
         ]
+        return [*out, *_one_route(out)]
+
+
+def _one_route(single: list[Observation]) -> Iterable[Observation]:
+    """Answers of several hosts that come back on the same other port have one cause."""
+    ways: dict[tuple[str, str], list[Observation]] = {}
+    for one in single:
+        ways.setdefault((one.values["port"], one.values["other"]), []).append(one)
+    for (port, other), found in ways.items():
+        if len(found) < 2:
+            continue
+        hosts = listed([f.values["host"] for f in found])
+        yield replace(
+            found[0], subject=port, key=f"{port} {other}",
+            evidence=tuple(sorted((e for f in found for e in f.evidence),
+                                  key=lambda e: e.time_ns)[-8:]),
+            first_ns=min(f.first_ns for f in found), last_ns=max(f.last_ns for f in found),
+            text=f"Answers of {len(found)} hosts come back on {other} although the questions left"
+            f" on {port}: {hosts}",
+            covers=tuple(f.life_key for f in found),
+        )  # fmt: skip

@@ -270,6 +270,7 @@ def _conflict(ip: str, address: Address, one: Claim, two: Claim, facts: Facts) -
         two.first.time_ns,
         max(one.last.time_ns, two.last.time_ns),
         severity=None if ours else "info",
+        text=_two(ip, one.mac, two.mac, facts),
         action=_routers(ip, facts) if ours else "",
         covers=(f"gateway-changed|{ip}",),
         blocks=_hangs_on(ip, facts),
@@ -301,8 +302,21 @@ def _double(ip: str, claim: Claim, spoke: EvidenceRecord, facts: Facts) -> Obser
         (*shown(claim.first, claim.last), spoke),
         claim.first.time_ns,
         max(claim.last.time_ns, spoke.time_ns),
+        text=_two(ip, mac_text(mine) or "the appliance", claim.mac, facts),
         blocks=_hangs_on(ip, facts),
     )
+
+
+def _two(ip: str, mac: str, other: str, facts: Facts) -> str | None:
+    """The sentence for an address that is something to the site; None: any other."""
+    port = facts.view.facts.appliance_addresses.get(ip)
+    if port:
+        whose = f"{ip} of the appliance's port {port}"
+    elif ip in facts.view.facts.gateways:
+        whose = f"{ip} of the gateway"
+    else:
+        return None
+    return f"Two devices use the address {whose}: {mac} and {other}"
 
 
 def _routers(ip: str, facts: Facts) -> str | None:

@@ -27,6 +27,7 @@ from panotui.model import (
     IcmpMessage,
 )
 from panotui.site.addresses import INTERNET, scope_of
+from panotui.state.connects import icmp_meaning
 from panotui.state.lookups import Given, Lookup, Seen, Useless
 from panotui.state.resolvers import LIMITS as RESOLVER_LIMITS
 from panotui.state.resolvers import Lost, Resolver, Side
@@ -36,6 +37,7 @@ ERRORS_MAX = 64
 # addresses to which well-known filters lead blocked names
 BLOCK_PAGES = tuple(map(ipaddress.ip_network, ("146.112.61.104/29", "208.91.112.52/30")))
 _CLOUD_PORTS = (443, 8883, 8443)
+_PORT_CLOSED = "port unreachable"  # nothing listens there
 _AWS = ".amazonaws.com"
 _PRINTED = ".aws.amazon.com"
 # AWS names are aliases of other AWS names
@@ -138,11 +140,7 @@ class DnsRule(Rule):
         if side.unanswered < LIMITS.queries:
             return []
         since = side.unanswered_first_ns
-        others = [
-            r.address
-            for r in facts.resolvers.resolvers.values()
-            if r is not resolver and (s := r.sides.get(client)) and s.last_answer_ns > since
-        ]
+        others = _answering(resolver.address, client, since, facts)
         detail = [f"control: {o} answers" for o in others[:2]]
         if side.answers:
             before = "query" if side.answers == 1 else "queries"
@@ -150,12 +148,25 @@ class DnsRule(Rule):
         seen = [evidence(t, p, f"query for {n}, no answer") for t, p, n in side.unanswered_seen]
         text = None
         error = self._unreachable.get(resolver.address)
+        action = _other_resolver(resolver.address, values["port"] or client, facts)
         if error is not None and error.time_ns >= since:
-            seen.append(evidence(error.time_ns, error.packet, "ICMP: unreachable"))
-            text = (
-                f"DNS server {resolver.address} cannot be reached: {error.src} says so by ICMP"
-                f" ({side.unanswered} queries without an answer)"
-            )
+            said = icmp_meaning(error)
+            seen.append(evidence(error.time_ns, error.packet, f"ICMP: {error.src} says {said}"))
+            count = f"{side.unanswered} queries without an answer"
+            if error.src == resolver.address and said == _PORT_CLOSED:
+                text = (
+                    f"{resolver.address} is up, but no DNS server runs on it: it says {said}"
+                    f" ({count})"
+                )
+                action = action or (
+                    f"Turn on the DNS service of {resolver.address}, or set a DNS server on the"
+                    " appliance that answers"
+                )
+            else:
+                text = (
+                    f"DNS server {resolver.address} cannot be reached: {error.src} says"
+                    f" {said} ({count})"
+                )
         return [
             Observation(
                 "dns-timeout",
@@ -167,7 +178,7 @@ class DnsRule(Rule):
                 detail=tuple(detail),
                 severity="warning" if others else None,
                 text=text,
-                action=_other_resolver(resolver.address, values["port"] or client, facts),
+                action=action,
             )
         ]
 
@@ -190,6 +201,7 @@ class DnsRule(Rule):
             answer = facts.claims.last_answer.get(row.interface)
             if answer is None or answer.time_ns < row.first_ns:
                 continue
+            others = _answering(row.target, row.asker, row.first_ns, facts)
             out.append(
                 Observation(
                     "dns-timeout",
@@ -204,11 +216,24 @@ class DnsRule(Rule):
                     row.last_ns,
                     text=f"DNS server {row.target} is not on the network: it does not answer ARP"
                     f" ({row.count} requests)",
-                    detail=(f"control: {answer.text} (packet {answer.packet})",),
+                    detail=(
+                        f"control: {answer.text} (packet {answer.packet})",
+                        *(f"control: {o} answers" for o in others[:2]),
+                    ),
+                    severity="warning" if others else None,
                     action=f"Check that {row.target} is up, and in the same VLAN",
                 )
             )
         return out
+
+
+def _answering(server: str, client: str, since_ns: int, facts: Facts) -> list[str]:
+    """Other resolvers that have answered the same client since: names come, only later."""
+    return [
+        r.address
+        for r in facts.resolvers.resolvers.values()
+        if r.address != server and (s := r.sides.get(client)) and s.last_answer_ns > since_ns
+    ]
 
 
 def _other_resolver(server: str, who: str, facts: Facts) -> str | None:

@@ -294,7 +294,7 @@ def heaters_draw_too_much_and_the_camera_restarts_three_times():
 
 @visit(
     "camera-unreachable",
-    says={"camera-unreachable": "gateway|answers"},
+    says={"camera-unreachable": "gateway"},
     also=("gateway-silent", "neighbour-silent"),
 )
 def camera_behind_a_router_has_a_wrong_gateway():
@@ -415,4 +415,21 @@ def camera_wants_tcp_and_the_reader_only_udp():
         p = Play(s, s.cams[0], fps=5.0)
         p.connect(1 + n * 8).describe().setup(1, status="461 Unsupported Transport")
         p.c.fin(p.c.t + 0.01)
+    return s
+
+
+@visit(
+    "camera-unreachable",
+    says={"camera-unreachable": "SYN"},
+    never={"*": "Check the camera.s power"},
+)
+def cameras_web_server_lives_and_rtsp_does_not_answer():
+    """ARP and ping are answered, SYNs to 554 are dropped by the camera's own filter of
+    addresses."""
+    s = site(330, 60)
+    for n in range(5):
+        s.who(1 + n * 9, s.eth0, s.cams[0])
+        Conn(s, s.eth0, s.cams[0], 554, rtt=0.001).knock(1.01 + n * 9, (0, 1.02, 3.04))
+        s.icmp(2 + n * 9, s.campc, s.cams[0], 8, 0, body=bytes(32))
+        s.icmp(2.001 + n * 9, s.cams[0], s.campc, 0, 0, body=bytes(32))
     return s

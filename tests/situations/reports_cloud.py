@@ -315,3 +315,46 @@ def second_server_refuses_what_the_first_one_gives():
         dhcp(s, t + 0.034, 6, s.cloud, other, xid=xid, more=option(54, packed(other.ip)))
     light(s, 2, 34)
     return s
+
+
+@visit(
+    "dns-timeout|icmp-blocked",
+    says={"*": "prohibit|reject|block|firewall"},
+    never={"*": "resolver is down"},
+)
+def public_resolver_is_prohibited_by_the_router():
+    """The appliance asks 9.9.9.9; the gateway answers each question with ICMP 3/13."""
+    s = works(111, 44, skip=("cred", "mon", "s3", "logs", "mqtt"), dns="public")
+    for n in range(8):
+        name = (s.CRED, s.LOGS, s.MON, s.IOT)[n % 4]
+        k = len(s.frames)
+        look(s, 1 + n * 5.2, name, silent=(1, 28), tries=1, style="glibc")
+        for at, frame, _ in s.frames[k:]:
+            s.icmp(at + 0.0006, s.router, s.cloud, 3, 13, frame[14:])
+    return s
+
+
+@visit(
+    "dns-timeout",
+    says={"dns-timeout": "2 of|first|other|10|one of"},
+    severity={"dns-timeout": "warning"},
+)
+def first_of_two_resolvers_is_dead_and_the_second_answers():
+    """Each name is asked of the dead one first, twice in 5 s steps, then of the living one at
+    once."""
+    s = works(113, 60, skip=("cred", "mon", "s3", "logs", "mqtt"), dns="host", streams=False)
+    dead = s.resolver.at(s.net + "9", "00:15:5d:01:02:03")
+    s.sitetext = s.site().replace(
+        f'dns = ["{s.resolver.ip}"]', f'dns = ["{dead.ip}", "{s.resolver.ip}"]'
+    )
+    for n in range(6):
+        s.who(0.6 + n * 8.3, s.cloud, dead, answers=False)
+    for n, name in enumerate((s.CRED, s.LOGS, s.MON, s.S3, s.IOT, s.LOGS)):
+        t = 1 + n * 8.3
+        look(s, t, name, silent=(1, 28), tries=1, style="glibc", server=dead)
+        look(s, t + 5, name, style="glibc")
+        if name == s.IOT:
+            mqtt(s, t + 5.02, 60, find=False)
+        else:
+            https(s, t + 5.02, name, find=False)
+    return s

@@ -334,3 +334,54 @@ def resolver_restarts_for_twenty_seconds():
         look(s, t, (s.LOGS, s.MON, s.S3, s.CRED)[n], silent=(1, 28), tries=1, style="glibc")
     mqtt(s, 34, 60)
     return s
+
+
+@visit("asymmetric", violations=None, never={"*": "blocked|certificate"})
+def packets_leave_by_one_port_and_answers_come_to_the_other():
+    """Two default routes: what has eth1's address leaves by eth0's MAC to the camera router, and
+    the answers come to eth1. It works."""
+    s = works(206, 40, skip=("logs", "mon", "s3"))
+    for n in range(6):
+        other_way(s, 2 + 6 * n, (s.LOGS, s.MON, s.S3)[n % 3], True)
+    return s
+
+
+@visit(
+    "ip-conflict",
+    says={"ip-conflict": "eth1|appliance"},
+    also=("mqtt-flapping", "endpoint-failing"),
+)
+def phone_takes_the_appliances_address_for_a_while():
+    """A phone with a fixed address announces the cloud port's address; both answer the gateway's
+    questions, and the gateway sends the appliance's packets to the phone, which resets them."""
+    s = works(208, 46, skip=("mqtt",))
+    phone = Host("a4:83:e7:11:22:33", s.cloud.ip)
+    for n in range(5):
+        t = 8 + n * 6
+        s.announce(t, phone)
+        s.announce(t + 0.002, s.cloud)
+        s.arp(t + 1, 1, s.router, s.cloud.ip)
+        s.arp(t + 1.0005, 2, s.cloud, s.router.ip, to=s.router.mac)
+        s.arp(t + 1.003, 2, phone, s.router.ip, to=s.router.mac)
+    c = to(s, s.IOT, 1)
+    c.hand(c.t, s.IOT, ("x-amzn-mqtt-ca",), v13=False, mutual=True).data(118, 4, c.t + 0.01, 0.02)
+    c.done()
+    return s
+
+
+@visit("dns-servfail", never={"*": "blocked by a firewall"})
+def forwarder_has_lost_its_upstream():
+    """The router answers each question after 4 s with SERVFAIL: its own upstream is dead."""
+    s = works(210, 44, skip=CLOUD)
+    for n in range(9):
+        look(
+            s,
+            1 + n * 4.6,
+            (s.CRED, s.LOGS, s.MON, s.IOT)[n % 4],
+            rcode=2,
+            think=4.0,
+            soa=False,
+            style="glibc",
+        )
+    times(s, 1, 44)
+    return s

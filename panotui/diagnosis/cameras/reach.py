@@ -14,7 +14,7 @@ from panotui.model import SECOND, Confidence, EvidenceRecord, IcmpMessage
 from panotui.model.quantities import counted
 from panotui.state.camera import Camera
 from panotui.state.camera_state import LIMITS as CAMERA_STATE_LIMITS
-from panotui.state.claims import Seen
+from panotui.state.claims import Question, Seen
 from panotui.state.connects import icmp_meaning, recent
 from panotui.state.ladder import syns
 from panotui.state.streams import LIMITS as STREAM_LIMITS
@@ -23,6 +23,7 @@ from panotui.state.streams import LIMITS as STREAM_LIMITS
 _HOST_AWAY = {4: (1, 7), 6: (3,)}
 _PROHIBITED = {4: (9, 10, 13), 6: (1, 5, 6)}  # administratively
 LIMITS = thresholds().cameras.reach
+_HOME = {False: 24, True: 64}  # bits of a network, where no mask is known
 _FROZEN_NS = int(STREAM_LIMITS.frozen_s * SECOND)
 
 
@@ -78,11 +79,52 @@ def _silent(camera: Camera, facts: Facts) -> Iterable[Observation]:
             unanswered = f"{unanswered}, and {said}"
             seen = (*seen, evidence(message.time_ns, message.packet, f"ICMP: {said}"))
             action = _on_the_way(camera, message)
+        elif (gate := _asks_in_vain(camera, facts)) is not None:
+            said = f"the camera asks by ARP for {gate.target}, and nobody answers"
+            seen = (*seen, *(evidence(s.time_ns, s.packet, s.text) for s in list(gate.seen)[:2]))
+            detail = (*detail, said)
+            action = (
+                f"Correct the gateway in the settings of {camera.name}: it asks for {gate.target},"
+                " and nobody has that address"
+            )
+        elif _is_up(camera, since, facts):
+            detail = (*detail, "it answers ARP: it has power and is in the right VLAN")
+            action = (
+                f"Check that RTSP is on in {camera.name}, and that neither its own address filter"
+                " nor a firewall keeps the appliance out"
+            )
         yield Observation(
             "camera-unreachable", subject_of(camera), {**values, "detail": unanswered}, seen,
             since, camera.syn_last_ns, sureness, detail=detail, action=action,
             camera=camera.address,
         )  # fmt: skip
+
+
+def _is_up(camera: Camera, since_ns: int, facts: Facts) -> bool:
+    """It has answered ARP since its connections are not answered."""
+    owner = facts.claims.owner(camera.address)
+    claim = facts.claims.claims(camera.address, owner) if owner else None
+    return claim is not None and claim.asked > 0 and claim.last.time_ns >= since_ns
+
+
+def _asks_in_vain(camera: Camera, facts: Facts) -> Question | None:
+    """The host by which a camera would answer a reader of another network, and that nobody is: its
+    gateway."""
+    home = ipaddress.ip_interface(f"{camera.address}/{_HOME[':' in camera.address]}").network
+    readers = (t.client for t in facts.connects.ours() if t.server == camera.address)
+    if all(ipaddress.ip_address(r) in home for r in readers):
+        return None
+    return next(
+        (
+            q
+            for q in facts.claims.questions.values()
+            if q.asker == camera.address
+            and q.count >= CAMERA_STATE_LIMITS.unanswered_syns
+            and q.last_ns >= camera.syn_first_ns
+            and ipaddress.ip_address(q.target) in home
+        ),
+        None,
+    )
 
 
 def _begins(camera: Camera, asked_ns: int, what: str) -> tuple[int, tuple[EvidenceRecord, ...]]:
