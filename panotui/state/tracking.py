@@ -69,6 +69,7 @@ _TLS_APPS = frozenset(APPS.index(a) for a in ("tls", "rtsps", "quic", "dtls"))
 _RTSPS, _TLS = APPS.index("rtsps"), APPS.index("tls")
 _ACCEPTED = (CONNECTED, ANSWERED, BROKEN)
 LIMITS = thresholds().tracking
+_OVER = (4, 5, 6)  # FLOW_STATES of connections that are over
 _NUMBER = np.uint64((1 << METER_SHIFT) - 1)  # of a flow's key, without its meter
 _RTSPS_PORTS = (322, 7441, 8322)
 _RTSP_PORTS = frozenset({554, 8554, 10554, 5554, 7070, *_RTSPS_PORTS})
@@ -99,6 +100,7 @@ class ConnectionTracking:
         self._attempts: OrderedDict[int, Attempt] = OrderedDict()  # by flow key
         self._due: dict[int, int] = {}  # flow key -> time to check its silence
         self._climbing: Bool = np.zeros(0, np.bool_)  # by slot: an attempt that may continue
+        self._closed: Bool = np.zeros(0, np.bool_)  # by slot: it is over
         self._endpoint_of: OrderedDict[int, Endpoint] = OrderedDict()  # by flow key
         self._arp: OrderedDict[str, str] = OrderedDict()
         self._looked_for: dict[str, int] = {}  # camera -> times
@@ -115,13 +117,19 @@ class ConnectionTracking:
         if not len(slots):
             return
         if len(self._climbing) != len(self.flows.rows):
-            self._climbing = untouched(len(self.flows.rows), np.bool_)
+            self._climbing, climbing = untouched(len(self.flows.rows), np.bool_), self._climbing
+            self._closed, closed = untouched(len(self.flows.rows), np.bool_), self._closed
+            self._climbing[: len(climbing)], self._closed[: len(closed)] = climbing, closed
         rows = FlowColumns(self.flows.rows, slots)
         self._sealed(rows)
         now = outcomes(rows)
         was = self.flows.outcome[slots]
         more_syns = (now == UNANSWERED) & (rows["syn_out"] > self.flows.syns_counted[slots])
-        open_end = ((now == CONNECTED) | (now == ANSWERED)) & (rows["end"] != 0)
+        # a connection is over when both sides have closed it: that the meter forgets it some time
+        # later says nothing of its server, nor that it is the newest
+        closed = (rows["end"] != 0) | among(rows["state"], _OVER)
+        open_end = ((now == CONNECTED) | (now == ANSWERED)) & closed
+        open_end &= ~(self._closed[slots] & (was != 0))
         climbing = self._climbing[slots] & (now != 0)
         news = np.flatnonzero((now != was) & (now != 0) | more_syns | open_end | climbing)
         if len(news) > LOOKED_AT:
@@ -131,7 +139,7 @@ class ConnectionTracking:
         for i in news.tolist():
             slot = int(slots[i])
             self._flow(slot, self.flows.rows[slot], int(now[i]), int(was[i]), now_ns)
-        self.flows.outcome[slots] = now
+        self.flows.outcome[slots], self._closed[slots] = now, closed
         self.flows.syns_counted[slots] = rows["syn_out"]
 
     def unsettled(self, others: Bool) -> U64:
