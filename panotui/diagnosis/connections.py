@@ -207,7 +207,7 @@ class SessionRule(Rule):
         known = self._key[slots] == flows.key[slots]
         last = rows["last_ns"]
         before = np.where(known, self._last_ns[slots], last)
-        gap = last - before
+        gap = np.zeros_like(last) if facts.lasting else last - before
         new = slots[~known]
         self._quiet_ns[new[self._quiet_ns[new] != 0]] = 0
         woke = tcp & (gap >= CLOUD_LIMITS.silence_ns)

@@ -165,6 +165,11 @@ class Diagnosis:
             return 0
         return min((rule.steady_ns(facts) for rule in self.rules), default=NEVER)
 
+    def is_calm(self, facts: Facts) -> bool:
+        """Whether no finding is open or about to open, and no rule is near one, see `Rule.calm`."""
+        over = (v.told and v.record.cleared_time_ns is not None for v in self._lives.values())
+        return all(over) and all(rule.calm(facts) for rule in self.rules)
+
     def _awake(self, rule: Rule, facts: Facts) -> bool:
         if rule not in self._standing or facts.final:
             return True

@@ -22,6 +22,7 @@ from panotui.model import (
     AnyMessage,
     Confidence,
     EvidenceRecord,
+    Heard,
     Interface,
     MeterCounters,
     PortRecord,
@@ -49,6 +50,9 @@ from panotui.state.streams import StreamBook, StreamState
 from panotui.state.visibility import Visibility
 
 LIMITS = thresholds().common
+
+
+NOBODY = Heard({}, {})
 
 
 class Facts(Struct):
@@ -91,6 +95,8 @@ class Facts(Struct):
     counters: MeterCounters = field(default_factory=MeterCounters)
     # seconds before this tick without anything new, which had no tick: see `Delta.passed`
     passed: tuple[tuple[int, int], ...] = ()
+    lasting: bool = False  # see `Delta.lasting`
+    heard: Heard = NOBODY  # since this tick
     changed: I64 | None = None  # slots of `flows` that changed in this tick
     port_records: tuple[PortRecord, ...] = ()
     violations: tuple[ViolationRecord, ...] = ()
@@ -231,6 +237,12 @@ class Rule(ABC):
         new except more packets. `due` applies as well.
         """
         return NEVER
+
+    def calm(self, facts: Facts) -> bool:
+        """Whether more of what is usual (connections, lookups and time requests that work, as they
+        did before) cannot lead it to an observation: it may be told of them later.
+        """
+        return True
 
     def observe(self, message: AnyMessage, facts: Facts) -> bool | None:
         """Learn from one message; False: do not wake."""

@@ -107,6 +107,7 @@ class SilenceRule(Rule):
     def _steady_ns(self, port: PortFacts, facts: Facts) -> int:
         mine, now = _counts(port, facts), facts.now_ns
         last_out = max((c.last_out_ns for c in mine), default=0)
+        last_out = max(last_out, *(facts.heard.senders.get(mac, 0) for mac in port.macs), 0)
         over_ns = last_out + int(LIMITS.silence_s * SECOND)
         if not last_out or over_ns > now:
             return over_ns if last_out else NEVER

@@ -166,6 +166,10 @@ class UplinkRule(Rule):
             self.due(facts.now_ns + LOOK_AGAIN_NS)  # older data does not count any more
         return [*out, *self._found]
 
+    def calm(self, facts: Facts) -> bool:
+        slow = (t.rtt_ms for t in facts.connects.targets.values() if t.rtt_ms is not None)
+        return not (self._lossy or any(rtt_ms > CLOUD_LIMITS.rtt_ms for rtt_ms in slow))
+
     def _refusal_of(self, server: str) -> tuple[str, HttpMessage] | None:
         """The newest host that a proxy refuses, and how."""
         for (proxy, host), message in reversed(self._denied.items()):

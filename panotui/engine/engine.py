@@ -16,22 +16,28 @@ import numpy as np
 
 from panotui.diagnosis import all_rules
 from panotui.diagnosis.diagnosis import Diagnosis
-from panotui.diagnosis.facts import Facts
+from panotui.diagnosis.facts import NOBODY, Facts
 from panotui.diagnosis.worst import also_with_troubles, cut_at, with_troubles
 from panotui.engine.events import Events
+from panotui.engine.limits import limits_of
+from panotui.engine.numbering import numbered
 from panotui.engine.passing import NO_FLOWS, Passing, is_empty
 from panotui.engine.settings import EngineSettings
+from panotui.engine.usual import Usual
 from panotui.model import (
     I64,
     SECOND,
     U64,
+    AnyMessage,
+    Bool,
     Delta,
     DeviceRecord,
+    Earlier,
     EventRecord,
     FlowRecord,
+    Heard,
     LinkReading,
     MeterCounters,
-    NeighbourMessage,
     PortRecord,
     RecorderRecord,
     Rows,
@@ -42,6 +48,7 @@ from panotui.model import (
     mac_value,
 )
 from panotui.model.arrays import distinct
+from panotui.model.flow_rows import FlowRows
 from panotui.model.foreseen import Foreseen
 from panotui.model.page import Page
 from panotui.policy.rules import Policy
@@ -56,7 +63,7 @@ from panotui.state.clock import ClockBook
 from panotui.state.connects import ConnectBook
 from panotui.state.devices import DeviceBook
 from panotui.state.endpoints import EndpointBook
-from panotui.state.flows.book import FlowBook, FlowListing, flow_key_of
+from panotui.state.flows.book import VIOLATION, FlowBook, FlowListing, flow_key_of
 from panotui.state.hearing import Hearing
 from panotui.state.leases import LeaseBook
 from panotui.state.lookups import LookupBook
@@ -70,7 +77,6 @@ from panotui.state.tracking import ConnectionTracking
 from panotui.state.verdicts import VerdictBook
 from panotui.state.visibility import Visibility
 
-INTERFACES_A_METER = 64
 SET_BACK_NS = 60 * SECOND
 RULED_S = 10  # seconds of a port's rates that rules use
 
@@ -123,6 +129,7 @@ class Engine:
             live=self.settings.live,
         )  # fmt: skip
         self._passing = Passing(self.facts, self.diagnosis, self.verdicts, self.tracking)
+        self.usual = Usual(self.facts, self.diagnosis, self.verdicts.judge)
         self.known = Marks()
         self.now_ns = 0
         self.number = 0
@@ -161,7 +168,8 @@ class Engine:
         self._counters[delta.meter] = delta.counters
         meter = delta.meter
         interfaces = self._interfaces
-        self._take_interfaces(delta)
+        self.facts.links[meter] = delta.interfaces
+        self._interfaces = numbered(delta, interfaces)
         if (
             tick
             and is_empty(delta, counted)
@@ -171,42 +179,26 @@ class Engine:
         ):
             self._let_pass()
             return
-        self.ports.update(delta.link_seconds)
-        self.view.observe_links(delta.link_seconds)
-        self.devices.update(delta.link_seconds)
-        self.visibility.links(delta.link_seconds)
-        self.visibility.note_blind(self.blindness, meter, self.now_ns)
-        if len(delta.link_seconds):
-            self._woken.add("links")
+        self.facts.heard = NOBODY
+        self.facts.meter = meter
+        self.facts.passed, self.facts.lasting = delta.passed, delta.lasting
+        self.facts.before_ns = delta.passed[-1][0] if delta.passed else self._last_tick_ns
+        self.facts.interfaces = self.verdicts.interfaces = self._interfaces
+        links = delta.link_seconds
+        if delta.earlier is not None:
+            known = int(np.searchsorted(links["second"], self.facts.before_ns // SECOND))
+            self._see(links[:known])
+            links = links[known:]
+            self._take_earlier(delta.earlier, meter)
         if len(delta.streams) or len(delta.stream_seconds):
             self._woken.add("streams")
-        # the most frequent messages carry no names
-        self.view.observe_all((m for m in delta.messages if type(m) in self.view.hears), meter)
-        self.view.observe_flows(delta.flows, meter)
-        self.devices.observe_flows(delta.flows)
-        self._observe_site()
-        for message in delta.messages:
-            if type(message) in self.names.hears:
-                self.names.observe(message, meter)
-        self.verdicts.interfaces = self._interfaces
-        slots, _ = self.flows.update(meter, delta.flows, self.now_ns)
-        known = slots[slots >= 0]
-        if self.own is not None and len(known):
-            self.flows.mark_own(known, self.own)
-        if len(known):
-            self._changed_slots.append(known)
-            self.flows.changed[known] = True
-        self.facts.now_ns = self.now_ns
-        self.facts.interfaces = self._interfaces
-        self.facts.meter = meter
-        self.facts.passed = delta.passed
-        self.facts.before_ns = delta.passed[-1][0] if delta.passed else self._last_tick_ns
+        self._see(links)
+        self.visibility.note_blind(self.blindness, meter, self.now_ns)
+        slots, is_new = self._learn(delta.flows, delta.messages, meter, self.now_ns)
         if delta.passed:
             self._passing.restate(delta)
             self.diagnosis.let_pass(delta.passed[-1][0])
-        for message in delta.messages:
-            self._hearing.tell(message, meter)
-            self.diagnosis.observe(message, self.facts)
+        self._hear(delta.messages, meter)
         new_streams = self.streams.update(meter, delta.streams, delta.stream_seconds, self.now_ns)
         self.streams.let_pass(delta.passed)
         self._passing.stream_rows = delta.streams
@@ -214,47 +206,66 @@ class Engine:
             self._place_stream(stream)
         for stream, before in self.streams.resized:
             self.events.resized(stream, before)
-        self.verdicts.take_names()  # a flow's names must be known before it is first judged
-        for change in self.verdicts.update(meter, delta.flows, slots, self.now_ns):
-            self.events.verdict(change, self.now_ns)
-        self.tracking.update(known, self.now_ns)
+        self._judge(delta.flows, slots, meter, self.now_ns)
+        if tick:
+            fresh = np.flatnonzero(is_new & (slots >= 0))
+            at = slots[fresh]
+            fine = self.flows.final[at] & (self.flows.verdict[at] != VIOLATION)
+            self.usual.learn(delta.flows[fresh], fine, delta.messages)
         self._snapshot = None
         if tick:
             self._tick()
 
-    def _take_interfaces(self, delta: Delta) -> None:
-        """Number the capture interfaces of all meters: each meter has a range, unless the caller
-        has numbered them together.
+    def _see(self, links: Rows) -> None:
+        """Take link rows."""
+        self.ports.update(links)
+        self.view.observe_links(links)
+        self.devices.update(links)
+        self.visibility.links(links)
+        if len(links):
+            self._woken.add("links")
+
+    def _learn(
+        self, rows: FlowRows, messages: list[AnyMessage], meter: int, now_ns: int
+    ) -> tuple[I64, Bool]:
+        """Take flow rows, and what messages say of the site and its names; see `FlowBook.update`
+        for what is returned.
         """
-        self.facts.links[delta.meter] = delta.interfaces
-        if delta.shared_interfaces:
-            if len(delta.interfaces) != len(self._interfaces):
-                self._interfaces = tuple(i.name for i in delta.interfaces)
-            return
-        names = [i.name for i in delta.interfaces][:INTERFACES_A_METER]
-        base = delta.meter * INTERFACES_A_METER
-        if names:
-            known = list(self._interfaces)
-            known += [""] * (base + len(names) - len(known))
-            known[base : base + len(names)] = names
-            self._interfaces = tuple(known)
-        if not base:
-            return
-        delta.flows, delta.streams = delta.flows.copy(), delta.streams.copy()
-        delta.link_seconds = delta.link_seconds.copy()
-        for column in (
-            delta.flows["interface_out"],
-            delta.flows["interface_in"],
-            delta.link_seconds["interface"],
-            delta.streams["interface"],
-        ):
-            column[column >= 0] += base
-        delta.messages = [
-            msgspec.structs.replace(m, interface=m.interface + base)
-            if isinstance(m, NeighbourMessage) and m.interface >= 0
-            else m
-            for m in delta.messages
-        ]
+        # the most frequent messages carry no names
+        self.view.observe_all((m for m in messages if type(m) in self.view.hears), meter)
+        self.view.observe_flows(rows, meter)
+        self.devices.observe_flows(rows)
+        self._observe_site()
+        for message in messages:
+            if type(message) in self.names.hears:
+                self.names.observe(message, meter)
+        slots, is_new = self.flows.update(meter, rows, now_ns)
+        known = slots[slots >= 0]
+        if self.own is not None and len(known):
+            self.flows.mark_own(known, self.own)
+        if len(known):
+            self._changed_slots.append(known)
+            self.flows.changed[known] = True
+        self.facts.now_ns = now_ns
+        return slots, is_new
+
+    def _hear(self, messages: list[AnyMessage], meter: int) -> None:
+        for message in messages:
+            self._hearing.tell(message, meter)
+            self.diagnosis.observe(message, self.facts)
+
+    def _judge(self, rows: FlowRows, slots: I64, meter: int, now_ns: int) -> None:
+        """Judge flow rows, and connect them with their servers."""
+        self.verdicts.take_names()  # a flow's names must be known before it is first judged
+        for change in self.verdicts.update(meter, rows, slots, now_ns):
+            self.events.verdict(change, now_ns)
+        self.tracking.update(slots[slots >= 0], now_ns)
+
+    def _take_earlier(self, earlier: Earlier, meter: int) -> None:
+        """Take what came in skipped seconds and was usual, before the news of the last second."""
+        slots, _ = self._learn(earlier.flows, earlier.messages, meter, earlier.time_ns)
+        self._hear(earlier.messages, meter)
+        self._judge(earlier.flows, slots, meter, earlier.time_ns)
 
     def link(self, reading: LinkReading) -> None:
         """Apply one reading of a capture interface of this machine."""
@@ -422,6 +433,10 @@ class Engine:
             may = not (self.final or self._misses() or len(self._counters) != 1)
             self._settled = self._passing.settled(self._quiet_until()) if may else (0, NO_FLOWS)
         return self._settled
+
+    def prolonged(self, heard: Heard) -> int:
+        """The time that `settled` gives without streams, if this was heard since the last tick."""
+        return self._passing.prolonged(self._last_tick_ns, heard)
 
     def streams_go_on(self, rows: Rows, seconds: Rows, now_ns: int) -> bool:
         """Whether the streams of these rows, in the meter's state at a tick within that time,
@@ -623,29 +638,9 @@ class Engine:
 
     def limits(self) -> dict[str, int]:
         """Counts of evicted, skipped and missed things, by name."""
-        out: dict[str, int] = msgspec.to_builtins(self.counters())
-        for name in ("packets", "bytes", "ip_packets", "one_way_flows", "two_way_flows",
-                     "control_taken", "fragments"):  # fmt: skip
-            out.pop(name, None)
-        # A flow may be evicted in the meter and here, and one that was never reported is missing as
-        # well: the sum counts flows that are missing or incomplete.
-        opened = out.pop("flows_opened")
-        if out["flows_evicted"] or self.flows.evicted:
-            out["flows_evicted"] = max(0, opened - self.flows.whole())
-        out["streams_evicted"] += self.streams.evicted
-        out["cameras_evicted"] = self.cameras.evicted
-        out["endpoints_evicted"] = self.endpoints.evicted
-        out["devices_evicted"] = self.devices.evicted
-        out["devices_skipped"] = self.devices.skipped
-        out["targets_evicted"] = self.connects.evicted
-        out["findings_evicted"] = self.diagnosis.evicted
-        out["names_evicted"] = self.names.evicted
-        out["link_rows_skipped"] = self.ports.skipped
-        out["violations_skipped"] = self.verdicts.skipped
-        out["connections_skipped"] = self.tracking.skipped
-        out["ring_dropped"] = self.facts.ring_dropped
-        out["interface_dropped"] = self.facts.interface_dropped
-        return out
+        return limits_of(
+            self.counters(), self.facts, self.devices, self.verdicts, self.tracking, self.diagnosis
+        )
 
     def flow_page(
         self,

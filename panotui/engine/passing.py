@@ -7,7 +7,7 @@ import numpy as np
 from panotui.diagnosis.cameras.going_on import GoingOn, going_on
 from panotui.diagnosis.diagnosis import Diagnosis
 from panotui.diagnosis.facts import Facts
-from panotui.model import SECOND, STREAM_DTYPE, U64, Delta, MeterCounters, Rows, RtcpReport
+from panotui.model import SECOND, STREAM_DTYPE, U64, Delta, Heard, MeterCounters, Rows, RtcpReport
 from panotui.model.foreseen import Foreseen
 from panotui.state.tracking import ConnectionTracking
 from panotui.state.verdicts import VerdictBook
@@ -54,9 +54,17 @@ class Passing:
             return 0
         return min(
             facts.resolvers.due_ns(), self._verdicts.due_ns(now_ns), self._tracking.due_ns(),
-            facts.ports.due_ns(now_ns), facts.visibility.due_ns(now_ns),
+            facts.ports.due_ns(now_ns, facts.heard.senders),
+            facts.visibility.due_ns(now_ns, facts.heard.unicast),
             self._diagnosis.due_ns(facts, streaming=streaming),
         )  # fmt: skip
+
+    def prolonged(self, now_ns: int, heard: Heard) -> int:
+        """The time that `settled` gives without streams, if this was heard since the tick at
+        `now_ns`.
+        """
+        self._facts.heard = heard
+        return min(self.quiet_until(now_ns), self._diagnosis.steady_ns(self._facts))
 
     def settled(self, quiet_until_ns: int) -> tuple[int, U64]:
         """Until when seconds without anything new may be reported in one delta, and ids of flows

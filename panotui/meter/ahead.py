@@ -7,10 +7,14 @@ file. In: the batch and its columns. Out: their part for a piece of the batch.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
-from panotui.model import I64, U8, U64, Bool, PacketBatch
+from panotui.model import I64, SECOND, U8, U64, Bool, Heard, PacketBatch
+from panotui.model.arrays import nonzero
 from panotui.wire.columns import Columns
 
 
@@ -53,3 +57,24 @@ class Ahead(Struct):
         if not 0 <= start <= len(self.batch) - len(piece):
             return None
         return self.decoded.part(start, start + len(piece))
+
+    def heard(self, start: int, stop: int) -> Heard:
+        """Who has sent in rows [start, stop)."""
+        c, second = self.decoded.columns, self.batch.time_ns[start:stop] // SECOND * SECOND
+        single = nonzero(c.dst_mac[start:stop] >> np.uint64(40) & np.uint64(1) == 0)
+        return Heard(
+            _newest(c.src_mac[start:stop], second),
+            _newest(self.batch.interface[start:stop][single], second[single]),
+        )
+
+    def first_from(self, rows: I64, time_ns: int) -> int:
+        """The first of `rows` (n,), in order of time, that came at a time or later; -1: none
+        did.
+        """
+        place = int(np.searchsorted(self.batch.time_ns[rows], time_ns))
+        return int(rows[place]) if place < len(rows) else -1
+
+
+def _newest(keys: NDArray[Any], second: I64) -> dict[int, int]:
+    """The last value for each key, (n,) both."""
+    return dict(zip(keys.tolist(), second.tolist(), strict=True))

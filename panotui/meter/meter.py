@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from copy import copy
 
 import numpy as np
+from msgspec.structs import replace
 
 from panotui.meter.ahead import Ahead, Decoded
 from panotui.meter.control.kinds import NONE, kinds_of
@@ -51,7 +52,7 @@ from panotui.model import (
     PacketBatch,
     Rows,
 )
-from panotui.model.arrays import distinct
+from panotui.model.arrays import distinct, nonzero
 from panotui.model.flow_rows import FlowRows
 from panotui.wire.columns import DUPLICATE, SNAPPED, Columns
 from panotui.wire.decode import Decoder, fragment_identity
@@ -61,6 +62,8 @@ _NO_STREAMS = np.zeros(0, STREAM_DTYPE)
 _NO_STREAM_SECONDS = np.zeros(0, STREAM_SECOND_DTYPE)
 _NO_LINK_SECONDS = np.zeros(0, LINK_SECOND_DTYPE)
 _LATER = 2  # `Columns.fragment` of all fragments except the first
+_NO_ROWS = np.zeros(0, np.int64)
+_APART = {"flows_max": 1_024, "streams_max": 16, "rtsp_connections_max": 16}  # see `Meter.scout`
 MISSED_TOLD = 64  # packets of a batch that report drops before them; more is a flood
 _MEDIA_LEAST = 8  # bytes of the smallest RTCP packet
 # If more than a quarter of the packets open a flow, grouping by flow saves nothing, and a batch's
@@ -108,9 +111,10 @@ class Meter:
         # of the present rows: slots that turned out to be RTSP, and the row that showed it
         self._rtsp_news: list[tuple[I32, I64]] = []
         self._newest_ns = 0
-        self._ahead: Ahead | None = None
+        self.ahead: Ahead | None = None  # the batch of `look_ahead`
         self._steady: Steady | None = None  # of the batch that was decoded ahead
         self._restated = Restated()
+        self._apart: Meter | None = None  # see `scout`
         self._kinds = np.empty(0, np.uint8)  # of the present batch, see `kinds_of`
         self._touched = False  # packets came since the last tick
         self._last_counters: MeterCounters | None = None  # as reported last
@@ -140,7 +144,7 @@ class Meter:
         self._interfaces = tuple(batch.interfaces)
         self.last_columns = None  # the columns of two batches at once would be the peak of memory
         self._count_time(batch)
-        decoded = None if self._ahead is None else self._ahead.of(batch)
+        decoded = None if self.ahead is None else self.ahead.of(batch)
         decoded = decoded or self._decode(batch)
         columns, copies = decoded.columns, decoded.copies
         self._decoder.join(batch, columns, decoded.slow)
@@ -165,36 +169,84 @@ class Meter:
         """Decode a batch that will be passed to `update` in pieces, second by second. This costs
         less, and changes nothing else.
         """
-        self._ahead = self._steady = None
+        self.ahead = self._steady = None
         if not self.flooded:  # in that case columns beside a full table are the peak of memory
-            self._ahead = Ahead(batch, self._decode(batch))
+            self.ahead = Ahead(batch, self._decode(batch))
 
     def look_back(self) -> None:
         """The batch that was decoded ahead is metered: free it."""
-        self._ahead = self._steady = None
+        self.ahead = self._steady = None
 
-    def steady(self, edges: list[int], until_ns: int, restless: U64) -> tuple[int, int]:
+    def steady(
+        self, edges: list[int], until_ns: int, restless: U64, usual: bool = False
+    ) -> tuple[int, int, I64]:
         """How many pieces of the batch decoded ahead, from here on, hold nothing new, and the time
         at which a tick is needed anyway, at most `until_ns`.
 
         `edges` (k + 1) are rows of the batch, with a second's packets between two of them;
-        `restless` are ids of flows of which every packet counts.
+        `restless` are ids of flows of which every packet counts. `usual`: there may be rows of
+        exchanges that may be usual; these rows are returned as well.
         """
-        if self._ahead is None or len(self._latecomers):
-            return 0, 0
+        if self.ahead is None or len(self._latecomers):
+            return 0, 0, _NO_ROWS
         if self._steady is None:
-            self._steady = Steady(self._ahead.batch, self._ahead.decoded)
+            self._steady = Steady(self.ahead.batch, self.ahead.decoded)
         streams = None if self.streams.is_quiet else self.streams
-        count = self._steady.leading(edges, self.flows, self._restated, restless, streams)
+        count, rows = self._steady.leading(
+            edges, self.flows, self._restated, restless, streams, usual and streams is None
+        )
         if not count:
-            return 0, 0
+            return 0, 0, _NO_ROWS
         # the first tick after a flow's timeout reports it as over
         over_ns = self.flows.over_ns(until_ns, restless if streams is None else None)
-        return count, min(until_ns, over_ns + 1)
+        return count, min(until_ns, over_ns + 1), rows
 
     def let_pass(self, now_ns: int) -> None:
         """A tick within the pieces that `steady` found is skipped, with no stream known."""
         self.flows.let_pass(now_ns)
+
+    def scout(self, start: int, stop: int, rows: I64) -> tuple[FlowRows, list[AnyMessage]] | None:
+        """The new flows and the messages that `rows` among [start, stop) of the batch decoded ahead
+        will give when they are metered: they are metered on their own, in small tables. None: they
+        give more than that.
+        """
+        assert self.ahead is not None
+        if self._apart is None:
+            self._apart = Meter(replace(self.settings, **_APART), self.index)
+        apart = self._apart
+        batch, part = self.ahead.batch.slice(start, stop), self.ahead.decoded.part(start, stop)
+        left_out = np.ones(len(batch), np.bool_)
+        left_out[rows - start] = False
+        flow_id, offered = np.zeros(len(batch), np.uint64), np.zeros(len(batch), np.bool_)
+        apart._kinds = part.kinds
+        apart._meter(batch, part.columns, left_out, 0, len(batch), flow_id, offered)
+        slots, flows, messages = apart.fresh()
+        new = nonzero(self.flows.new(apart.flows.state.hash[slots], flows["first_ns"]))
+        whole = len(apart.flows) == len(slots)
+        if not whole or not apart.streams.is_quiet:
+            self._apart = None
+            return None
+        apart.control.forget(flows["id"].tolist())
+        apart.control.drain()
+        apart.flows.drop(slots)
+        return flows.some(new), messages
+
+    def expect(self, rows: I64) -> None:
+        """These rows of the batch decoded ahead are metered after ticks that come later."""
+        assert self.ahead is not None
+        columns, times = self.ahead.decoded.columns, self.ahead.batch.time_ns
+        self.flows.expect(columns.hash[rows], times[rows])
+
+    def fresh(self) -> tuple[I64, FlowRows, list[AnyMessage]]:
+        """New flows, with their slots, and messages since the last tick or `fresh_told`."""
+        return *self.flows.fresh(), self.control.collected.messages
+
+    def fresh_told(self, slots: I64) -> list[AnyMessage]:
+        """These new flows and messages were reported: the messages, by time."""
+        self.flows.told(slots)
+        messages = self.control.drain()
+        messages.sort(key=_when)
+        return messages
 
     @property
     def has_streams(self) -> bool:
@@ -207,12 +259,12 @@ class Meter:
         `steady` found. None: look after each second.
         """
         ahead = self.streams.ahead
-        if self._steady is None or self._ahead is None or ahead is None:
+        if self._steady is None or self.ahead is None or ahead is None:
             return None
         rows, slots, stop = self._steady.datagrams(start, stop, self.flows)
-        columns, client = self._ahead.decoded.columns, self.flows.state.client
+        columns, client = self.ahead.decoded.columns, self.flows.state.client
         from_client = ~columns.forward[rows] == client.take(slots)
-        batch = self._ahead.batch
+        batch = self.ahead.batch
         if stop < len(batch):
             count = min(count, max(int(batch.time_ns[stop]) - start_ns, 0) // SECOND)
         return ahead.look(batch, columns, rows, slots, from_client, start_ns, count)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from panotui.meter.ahead import Decoded
-from panotui.meter.control.kinds import NONE
+from panotui.meter.control.kinds import KINDS, NONE
 from panotui.meter.flows.grouping import Groups
 from panotui.meter.flows.state import FIN, RST, SYN, both
 from panotui.meter.flows.table import FlowTable
@@ -31,23 +31,32 @@ HUSH_NS = 8 * SECOND
 LOOKED_AT = 32_768  # packets examined at once: with more, the fixed cost of a second is small
 BYTES_A_SECOND = 8_000_000  # of a skipped second: less than any port counts as full
 SPOKEN_LEAST = 3  # packets each way, of a known conversation
+USUAL_MOST = 512  # packets of exchanges that may be usual: more are no single ones
+_NO_ROWS = np.zeros(0, np.int64)
+_NUMBER = {kind.name: number for number, kind in enumerate(KINDS, 1)}
+_DNS, _NTP = _NUMBER["dns"], _NUMBER["ntp"]
 
 
-def plain_rows(batch: PacketBatch, decoded: Decoded) -> Bool:
-    """Mask (n,) of the rows that may be skipped by their own content."""
+def plain_rows(batch: PacketBatch, decoded: Decoded) -> tuple[Bool, Bool]:
+    """Two masks (n,) of rows, by their own content: those that may be skipped; and those that may
+    be so, or belong to an exchange that may be usual (`Steady.leading`).
+    """
     c = decoded.columns
-    tcp = (c.protocol == TCP) & ((c.tcp_flags & (SYN | FIN | RST)) == 0)
-    plain: Bool = (tcp | (c.protocol == UDP)) & (c.hash != 0) & (c.fragment == 0)
-    plain &= decoded.kinds == NONE
-    plain[decoded.group_rows] = plain[decoded.slow] = False
-    plain |= may_be_restated(decoded.kinds) & (c.hash == 0)
-    plain &= ~c.malformed & ((c.flags & SNAPPED) == 0)
-    plain[1:] &= batch.time_ns[1:] >= batch.time_ns[:-1]
+    kinds = decoded.kinds
+    tcp = c.protocol == TCP
+    told: Bool = (tcp | (c.protocol == UDP)) & (c.hash != 0) & (c.fragment == 0)
+    told[decoded.group_rows] = told[decoded.slow] = False
+    plain = told & (kinds == NONE) & ~(tcp & ((c.tcp_flags & (SYN | FIN | RST)) != 0))
+    usual = told & ((kinds == _DNS) | (kinds == _NTP) | (kinds == NONE))
+    usual &= ~(tcp & ((c.tcp_flags & RST) != 0))
+    again = may_be_restated(kinds) & (c.hash == 0)
+    sound: Bool = ~c.malformed & ((c.flags & SNAPPED) == 0)
+    sound[1:] &= batch.time_ns[1:] >= batch.time_ns[:-1]
     if decoded.copies is not None:
-        plain &= ~decoded.copies
+        sound &= ~decoded.copies
     if batch.missed is not None:
-        plain &= batch.missed == 0
-    return plain
+        sound &= batch.missed == 0
+    return (plain | again) & sound, (usual | again) & sound
 
 
 class Steady:
@@ -56,7 +65,9 @@ class Steady:
     def __init__(self, batch: PacketBatch, decoded: Decoded) -> None:
         self._batch = batch
         self._decoded = decoded
-        self._odd_before: I64 = np.append(0, np.cumsum(~plain_rows(batch, decoded)))
+        plain, usual = plain_rows(batch, decoded)
+        self._odd_before: I64 = np.append(0, np.cumsum(~plain))
+        self._unusual_before: I64 = np.append(0, np.cumsum(~usual))
         self._bytes: I64 = np.append(0, np.cumsum(batch.wire_length))
         # Rows of known conversations and streams that the last call of `leading` found, and their
         # slots.
@@ -69,33 +80,43 @@ class Steady:
         restated: Restated,
         restless: U64,
         streams: StreamTable | None,
-    ) -> int:
+        usual: bool = False,
+    ) -> tuple[int, I64]:
         """How many of the pieces between `edges` (rows of the batch, k + 1 of them) hold nothing
         new, counted from the first. `restless`: ids of flows of which every packet is news;
-        `streams`: None if none is known.
+        `streams`: None if none is known. `usual`: rows of new TCP connections, lookups and time
+        requests may be among them, which are returned as well.
         """
         start = edges[0]
         rows = np.array(edges)
-        odd_before, size = self._odd_before.take(rows), np.diff(self._bytes.take(rows))
+        odd = self._unusual_before if usual else self._odd_before
+        odd_before, size = odd.take(rows), np.diff(self._bytes.take(rows))
         fit = (np.diff(odd_before) == 0) & (size <= BYTES_A_SECOND)
         fit &= rows[1:] - start <= LOOKED_AT
         count = len(fit) if fit.all() else int(fit.argmin())
         if not count:
-            return 0
+            return 0, _NO_ROWS
         stop = edges[count]
         batch, part = self._batch.slice(start, stop), self._decoded.part(start, stop)
         first = len(batch)
-        again = nonzero(part.kinds != NONE)
+        kinds = part.kinds
+        again = nonzero(may_be_restated(kinds) if usual else kinds != NONE)
         if len(again):
-            first = restated.news(batch, part.columns, part.kinds, again)
+            first = restated.news(batch, part.columns, kinds, again)
             first = min(first, LOOKED_AT)
-        talk = nonzero(part.kinds[:first] == NONE)
+        some = _NO_ROWS
+        if usual:
+            talk, some, first = _sorted_out(batch, part, first, flows, restless)
+        else:
+            talk = nonzero(kinds[:first] == NONE)
         if len(talk):
             going_on, slots = _going_on(batch, part.columns, talk, flows, restless, streams)
             self._talk = talk[: len(slots)] + start, slots
             if not going_on.all():
                 first = int(talk[going_on.argmin()])
-        return int(np.searchsorted(rows[1 : count + 1], start + first, side="right"))
+        count = int(np.searchsorted(rows[1 : count + 1], start + first, side="right"))
+        some = some + start
+        return count, some[: int(np.searchsorted(some, edges[count]))]
 
     def datagrams(self, start: int, stop: int, flows: FlowTable) -> tuple[I64, I32, int]:
         """UDP packets among those rows [start, stop) of the batch that only continue streams, and
@@ -112,6 +133,39 @@ class Steady:
             rows, slots, datagram = rows[:first], slots[:first], datagram[:first]
         media = np.flatnonzero(datagram)
         return rows[media], slots[media], stop
+
+
+def _sorted_out(
+    batch: PacketBatch, part: Decoded, first: int, flows: FlowTable, restless: U64
+) -> tuple[I64, I64, int]:
+    """Of the rows before `first`: those of known TCP connections; those of new ones, of lookups and
+    of time requests; and the first row that is neither, or `first`.
+    """
+    c, kinds = part.columns, part.kinds
+    talk = nonzero(c.hash[:first] != 0)
+    slots = flows.find(c.hash[talk])
+    known, plain = slots >= 0, kinds[talk] == NONE
+    tcp = c.protocol[talk] == TCP
+    news = plain & ~tcp
+    news |= known & plain & ((c.tcp_flags[talk] & (SYN | FIN)) != 0)
+    asked = nonzero(known & ~plain)
+    if len(asked):
+        state, at = flows.state, slots[asked]
+        news[asked] = ~state.reported[at] | among(state.id[at], restless)
+        # a flow that was silent for so long is over by a tick before its next packet, or is not
+        last_ns = dict(zip(at.tolist(), state.last_ns[at].tolist(), strict=True))
+        idle_ns = int(flows.settings.idle_udp_s * SECOND)
+        times = batch.time_ns[talk[asked]].tolist()
+        for place, slot, time_ns in zip(asked.tolist(), at.tolist(), times, strict=True):
+            news[place] |= abs(time_ns - last_ns[slot] - idle_ns) <= SECOND
+            last_ns[slot] = time_ns
+    some = ~(known & plain)
+    if news.any():
+        first = int(talk[news.argmax()])
+    rows = talk[some]
+    if len(rows) > USUAL_MOST:
+        first = min(first, int(rows[USUAL_MOST]))
+    return talk[~some & (talk < first)], rows[rows < first], first
 
 
 def _going_on(

@@ -15,7 +15,7 @@ records has been through `wire.text.printable` (printable, bounded).
 from __future__ import annotations
 
 from panotui.model.arrays import F64, I16, I32, I64, NEVER, SECOND, U8, U16, U32, U64, Bool, Rows
-from panotui.model.delta import Delta, LinkReading, MeterCounters, MeterSettings
+from panotui.model.delta import Delta, Earlier, Heard, LinkReading, MeterCounters, MeterSettings
 from panotui.model.messages import (
     AnyMessage,
     ArpMessage,
@@ -151,6 +151,7 @@ __all__ = [
     "DiscoveryMessage",
     "DnsAnswer",
     "DnsMessage",
+    "Earlier",
     "EndpointRecord",
     "EventRecord",
     "EvidenceFileRecord",
@@ -160,6 +161,7 @@ __all__ = [
     "FlowRecord",
     "FrameRecord",
     "FreezeRecord",
+    "Heard",
     "HttpMessage",
     "IcmpMessage",
     "Interface",

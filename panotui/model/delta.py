@@ -56,6 +56,21 @@ class MeterCounters(msgspec.Struct, kw_only=True):
     two_way_flows: int = 0
 
 
+class Heard(Struct, frozen=True):
+    """Who has sent in skipped seconds: the begin of the newest of these, in ns."""
+
+    senders: dict[int, int]  # by MAC
+    unicast: dict[int, int]  # by capture interface
+
+
+class Earlier(Struct):
+    """What came in skipped seconds and is usual."""
+
+    time_ns: int  # the first tick after one of them
+    flows: FlowRows  # one row per new flow, as of the tick after its second
+    messages: list[AnyMessage]  # by time
+
+
 class Delta(Struct):
     """The changes in one meter during one tick of packet time; totals are cumulative."""
 
@@ -73,6 +88,11 @@ class Delta(Struct):
     # earlier seconds without anything new that were skipped: the end of each, and the packets
     # counted until then
     passed: tuple[tuple[int, int], ...] = ()
+    # none of the connections that lasted over these was silent for long before this tick
+    lasting: bool = False
+    # new flows and messages of skipped seconds that held only what is usual; and the first tick
+    # after one of them
+    earlier: Earlier | None = None
 
 
 class LinkReading(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ Fields of equal width are adjacent in memory, so that a few flows are written at
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
@@ -380,6 +380,16 @@ def write_changed(column: NDArray[Any], slots: NDArray[Any], values: NDArray[Any
         column[slots] = values
     elif count:
         column[slots[differ]] = values[differ]
+
+
+def joined(parts: Iterable[FlowRows]) -> FlowRows:
+    """The rows of several tables, in this order."""
+    tables = list(parts)
+    out, place = FlowRows(sum(len(table) for table in tables)), 0
+    for table in tables:
+        out.place(place, table)
+        place += len(table)
+    return out
 
 
 class FlowColumns:

@@ -22,7 +22,10 @@ from panotui.model import (
     I64,
     SECOND,
     U64,
+    AnyMessage,
     Delta,
+    Earlier,
+    Heard,
     MeterSettings,
     PacketBatch,
     Rows,
@@ -30,6 +33,7 @@ from panotui.model import (
     SourceCounters,
     SourceRecord,
 )
+from panotui.model.flow_rows import FlowRows, joined
 from panotui.model.foreseen import Foreseen
 from panotui.runtime.seconds import SecondSplitter
 from panotui.sources.files.merge import merge
@@ -45,8 +49,11 @@ BLIND_SHARE = 0.1  # share of missed packets from which any absence may be due t
 BLIND_NS = 2 * SECOND  # ... or no read at all for this long
 UNKNOWN_MANY = 1 << 40  # packets: nobody counted
 LOOKS_LATE_NS = SECOND  # drop counters are read slightly less often than packets
-LET_PASS_NS = 20 * SECOND  # most seconds without news before a tick
-STREAMS_PASS_NS = 60 * SECOND  # ... and with streams, whose rows are seen in each
+LET_PASS_NS = 60 * SECOND  # most seconds without news before a tick
+# ... before one with a connection that was silent for long: how long must be seen
+AWAKE_PASS_NS = 20 * SECOND
+EARLIER_MOST = 48  # new flows of skipped seconds; rules look at some 64 of a tick
+HEARD_MOST = 8_192  # packets of skipped seconds whose senders are looked up
 LAST_BATCHES = 16  # most reads of live sources at the end; a ring holds less
 FORESEEN_A_SECOND = 4_096  # packets: with more, each second is measured on its own
 REFUSED_PARTS = 4  # ... after something uneven
@@ -139,6 +146,10 @@ class MeterPump(ABC):
         self._looks = False  # there are streams: their rows are checked at each skipped tick
         self._refused = 0  # parts before looking ahead again
         self._passed: list[tuple[int, int]] = []  # ticks skipped since the last one, see `Delta`
+        self._heard_from = 0  # row of the batch after the last tick
+        # new flows that were found to come and are usual, and the first tick after one of them
+        self._coming: tuple[int, int] | None = None
+        self._earlier: Earlier | None = None  # see `Delta.earlier`
         # A file reports missed packets without their time: no gap is known to be this tool's, and
         # the engine marks all that may be.
         self._dropped = sum(missed(source.counters) for source in self.sources)
@@ -213,14 +224,17 @@ class MeterPump(ABC):
         """
         edges = [part.first_number - batch.first_number for part, _ in parts] + [len(batch)]
         ticks = [due for _, due in parts]
-        place = 0
+        place = self._heard_from = 0
         while place < len(parts):
             due = self._let_pass(ticks[place], self.meter.counters.packets)
             if len(due):
                 yield batch.slice(0, 0), due
+                self._heard_from = edges[place]
             steady = self._steady_parts(edges, ticks, place)
             here, counted = place, self.meter.counters.packets - edges[place]
             start = place
+            if not steady:
+                self._tell_passed(edges[place])
             ahead = self._foresee(edges, ticks, place, here + steady)
             place += 1 if ahead is None else len(ahead.told.time_ns)
             while place < len(parts) and place <= here + steady:
@@ -234,11 +248,17 @@ class MeterPump(ABC):
                 if len(ticks[place]):
                     break
                 if place == here + steady:
+                    if self._coming is not None or self._is_long():
+                        yield batch.slice(edges[start], edges[place]), NO_TICKS
+                        self._put_off()
+                        self._tell_passed(edges[place])
+                        start = place
                     self._nothing_new, self._let_pass_until = False, 0
                 ahead = self._foresee(edges, ticks, place, here + steady)
                 place += 1 if ahead is None else len(ahead.told.time_ns)
             if edges[place] > edges[start]:
                 yield batch.slice(edges[start], edges[place]), NO_TICKS
+                self._put_off()
 
     def _let_pass(self, ticks: I64, packets: int) -> I64:
         """Skip the ticks without anything to report; returns the rest. `packets`: counted until
@@ -255,6 +275,61 @@ class MeterPump(ABC):
                 self.meter.let_pass(at)
             self._passed.append((at, packets))
         return ticks[left_out:]
+
+    def _put_off(self) -> None:
+        """What was found to come, and is usual, has been metered: a later tick reports it."""
+        coming, self._coming = self._coming, None
+        if coming is None:
+            return
+        at_ns, count = coming
+        slots, rows, _ = self.meter.fresh()
+        if len(rows) != count:
+            return
+        earlier = self._earlier or Earlier(at_ns, FlowRows(0), [])
+        earlier.messages += self.meter.fresh_told(slots)
+        earlier.flows = joined((earlier.flows, rows))
+        self._earlier = earlier
+
+    def _usual_parts(self, edges: list[int], rows: I64) -> int:
+        """How many of the parts between `edges`, which go on but for `rows` of the batch, hold
+        nothing in these that is news. Notes what will be put off.
+        """
+        ahead, found = self.meter.ahead, self.meter.scout(edges[0], edges[-1], rows)
+        if ahead is None or found is None:
+            return 0
+        flows, messages = found
+        room = EARLIER_MOST - (0 if self._earlier is None else len(self._earlier.flows))
+        until_ns = self.usual(flows, messages, room)
+        row = ahead.first_from(rows, until_ns)
+        count = len(edges) - 1
+        if row >= 0:
+            count = int(np.searchsorted(edges[1:], row, side="right"))
+        if count:
+            self.meter.expect(rows[rows < edges[count]])
+            first_ns = min(
+                int(flows["first_ns"].min(initial=until_ns)),
+                min((m.time_ns for m in messages), default=until_ns),
+            )
+            if first_ns < until_ns:
+                at_ns = (first_ns // SECOND + 1) * SECOND
+                self._coming = at_ns, int(np.count_nonzero(flows["first_ns"] < until_ns))
+        return count
+
+    def _is_long(self) -> bool:
+        """Whether a tick now would come after so many skipped seconds that it must not report a
+        connection that was silent for long.
+        """
+        if not self._passed or self.meter.has_streams:
+            return False
+        return self._passed[-1][0] + SECOND - self._ticked_ns > AWAKE_PASS_NS
+
+    def _tell_passed(self, row: int) -> None:
+        """Report skipped seconds at the last of them, if they are many; the packets from `row` of
+        the batch on are news.
+        """
+        if self._is_long():
+            self._tick(self._passed.pop()[0])
+            self._nothing_new, self._heard_from = False, row
 
     def _foresee(self, edges: list[int], ticks: list[I64], place: int, last: int) -> Coming | None:
         """What streams will say at the ticks that end the parts from a place on, none of which has
@@ -305,18 +380,40 @@ class MeterPump(ABC):
         if new or sum(missed(s.counters) for s in self.sources) > self._dropped:
             return 0
         until_ns, restless = self.settled()
-        most_ns = STREAMS_PASS_NS if self.meter.has_streams else LET_PASS_NS
-        until_ns = min(until_ns, self._ticked_ns + most_ns)
+        most_ns = self._ticked_ns + LET_PASS_NS
+        until_ns = min(until_ns, most_ns)
+        lasts = not self.meter.has_streams
         last = place
-        while last + 1 < len(ticks) and len(ticks[last + 1]) and ticks[last + 1][-1] < until_ns:
+        while last + 1 < len(ticks) and len(ticks[last + 1]):
+            tick_ns = int(ticks[last + 1][-1])
+            if tick_ns >= until_ns:
+                later_ns = self._prolonged(edges[last + 1], until_ns, most_ns) if lasts else 0
+                if tick_ns >= later_ns:
+                    break
+                until_ns = later_ns
             last += 1
         if until_ns <= self._ticked_ns or (last == place < len(ticks) - 1):
             return 0
-        steady, until_ns = self.meter.steady(edges[place : last + 2], until_ns, restless)
+        usual = lasts and self.calm()
+        edges = edges[place : last + 2]
+        steady, until_ns, rows = self.meter.steady(edges, until_ns, restless, usual)
+        if len(rows):
+            steady = self._usual_parts(edges[: steady + 1], rows)
         if steady:
             self._nothing_new, self._let_pass_until = True, until_ns
             self._looks = self.meter.has_streams
         return steady
+
+    def _prolonged(self, row: int, until_ns: int, most_ns: int) -> int:
+        """Until when no tick is needed, as known from the rows of the batch before `row`, at most
+        `most_ns`; `until_ns`: without them.
+        """
+        ahead = self.meter.ahead
+        known = 0 < until_ns < most_ns and 0 < row - self._heard_from <= HEARD_MOST
+        if not known or ahead is None:
+            return until_ns
+        heard = ahead.heard(self._heard_from, row)
+        return min(self.prolonged(heard), most_ns)
 
     def _look_for_loss(self, packets: int) -> None:
         """Read the drop counters, before the new packets are metered."""
@@ -361,6 +458,9 @@ class MeterPump(ABC):
         if self._passed:
             delta.passed = tuple(self._passed)
             self._passed.clear()
+            long = now_ns - self._ticked_ns > AWAKE_PASS_NS
+            delta.lasting = long and not self.meter.has_streams
+        delta.earlier, self._earlier = self._earlier, None
         self._ticked_ns, self._nothing_new, self._let_pass_until = now_ns, True, 0
         self.tell(delta)
 
@@ -394,6 +494,20 @@ class MeterPump(ABC):
         flows whose every row counts.
         """
         return 0, NO_FLOWS
+
+    def prolonged(self, heard: Heard) -> int:
+        """The same time, if this was heard since the last tick."""
+        return 0
+
+    def calm(self) -> bool:
+        """Whether what is usual may be reported later."""
+        return False
+
+    def usual(self, rows: FlowRows, messages: list[AnyMessage], most: int) -> int:
+        """Until when these new flows, `most` of them, and messages are usual, so that nothing must
+        process the ticks after them: the begin of the first second with others.
+        """
+        return 0
 
     def streams_go_on(self, rows: Rows, seconds: Rows, now_ns: int) -> bool:
         """Whether streams merely continued until a tick, so that nothing must process it."""
@@ -451,6 +565,15 @@ class Pump(MeterPump):
     def settled(self) -> tuple[int, U64]:
         # functions called after each tick need each one
         return (0, NO_FLOWS) if self.on_tick else self.engine.settled()
+
+    def prolonged(self, heard: Heard) -> int:
+        return self.engine.prolonged(heard)
+
+    def calm(self) -> bool:
+        return self.engine.usual.calm()
+
+    def usual(self, rows: FlowRows, messages: list[AnyMessage], most: int) -> int:
+        return self.engine.usual.until(rows, messages, most)
 
     def streams_go_on(self, rows: Rows, seconds: Rows, now_ns: int) -> bool:
         return self.engine.streams_go_on(rows, seconds, now_ns)

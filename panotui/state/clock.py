@@ -276,14 +276,35 @@ class ClockBook:
         at = exchange.time_ns
         error = stamp_ns - at
         known = self._stamps.get(exchange.client)
-        steady = known is not None and abs(known[1] - error) < LIMITS.steady_ns
-        if known is None or not steady:
+        if known is None or abs(known[1] - error) >= LIMITS.steady_ns:
             self._stamps[exchange.client] = known = (at, error)
             if len(self._stamps) > STAMPS_MAX:
                 self._stamps.pop(next(iter(self._stamps)))
         if abs(error) <= LIMITS.doubted_ns or 0 <= stamp_ns <= LIMITS.after_1970_ns:
             return True
         return at - known[0] >= LIMITS.steady_after_ns
+
+    def foreseen_ms(self, question: NtpMessage, answer: NtpMessage) -> float | None:
+        """The client's offset that this exchange will show; None if it is not known to be one that
+        goes on as before.
+        """
+        server = self.servers.get(question.dst)
+        side = None if server is None else server.sides.get(question.src)
+        if side is None or side.offset_ms is None or side.unanswered or side.rejected:
+            return None
+        if side.elsewhere or (side.stratum, side.leap) != (answer.stratum, answer.leap):
+            return None
+        stamp, t2, t3 = question.transmit_ns, answer.receive_ns, answer.transmit_ns
+        known = self._stamps.get(question.src)
+        if stamp is None or t2 is None or t3 is None or known is None or not side.synchronised:
+            return None
+        p1, p4 = question.time_ns, answer.time_ns
+        error = stamp - p1
+        # a clock that is far from packet time must have advanced with it, see `_believed`
+        late = abs(error) > LIMITS.doubted_ns and p1 - known[0] < LIMITS.steady_after_ns
+        if late or abs(known[1] - error) >= LIMITS.steady_ns or p4 - p1 > LIMITS.answer_within_ns:
+            return None
+        return (error - ((t2 - p1) + (t3 - p4)) / 2) / 1e6
 
     def state(self, servers: list[TimeServer], clients: Collection[str] | None = None) -> str:
         """One word for the clock over the servers in use, by these clients if given."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict, deque
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -303,9 +304,16 @@ class PortBook:
             return "silent"
         return "unknown"
 
-    def due_ns(self, now_ns: int) -> int:
-        """When the next port falls silent without further packets."""
-        lasts = (self.macs[m].last_out_ns for f in self.facts for m in f.macs if m in self.macs)
+    def due_ns(self, now_ns: int, heard: Mapping[int, int]) -> int:
+        """When the next port falls silent without further packets; `heard`: when MACs have sent
+        since the newest rows.
+        """
+        lasts = (
+            max(self.macs[m].last_out_ns, heard.get(m, 0))
+            for f in self.facts
+            for m in f.macs
+            if m in self.macs
+        )
         overs = (last + LIMITS.silent_ns + 1 for last in lasts)
         return min((over for over in overs if over > now_ns), default=NEVER)
 

@@ -12,6 +12,7 @@ went on as well. Nothing that is missing since then is a fault. Times are second
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Mapping
 
 import numpy as np
 from msgspec import Struct, field
@@ -234,10 +235,12 @@ class Turning:
         ways = self._hosts.get((interface, mac))
         return ways is None or ways.closed_s >= second
 
-    def due_ns(self, now_ns: int) -> int:
-        """When the next interface may be called a plain port."""
+    def due_ns(self, now_ns: int, heard: Mapping[int, int]) -> int:
+        """When the next interface may be called a plain port; `heard`: when interfaces have shown
+        unicast since the newest rows.
+        """
         due = (
-            at.unicast_s * SECOND + LIMITS.plain_ns
+            max(at.unicast_s * SECOND, heard.get(interface, 0)) + LIMITS.plain_ns
             for interface, at in self._interfaces.items()
             if interface not in self.plain
         )

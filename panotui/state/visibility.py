@@ -11,7 +11,7 @@ packets that this tool missed were not seen either.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -457,11 +457,13 @@ class Visibility:
                     out.append(interface)
         return out
 
-    def due_ns(self, now_ns: int) -> int:
-        """When the next interface has been watched long enough to be called a plain port."""
+    def due_ns(self, now_ns: int, heard: Mapping[int, int]) -> int:
+        """When the next interface has been watched long enough to be called a plain port; `heard`:
+        when interfaces have shown unicast since the newest rows.
+        """
         judged = (at.since_ns + LIMITS.plain_ns for at in self.interfaces.values())
         first = min((time_ns for time_ns in judged if time_ns > now_ns), default=NEVER)
-        return min(first, self.turning.due_ns(now_ns))
+        return min(first, self.turning.due_ns(now_ns, heard))
 
     def _would_talk(self, interface: int, ours: frozenset[int]) -> bool:
         """Unicast was to be expected there, so that its absence proves something: a host without an

@@ -17,11 +17,16 @@ from tests.diagnosis.wire import Wire
 
 
 class Passed(list[int]):
-    """Ticks that were let pass; `foreseen`: those of seconds that were measured together."""
+    """Ticks that were let pass; `foreseen`: those of seconds that were measured together;
+    `usual`: new flows that were told later, in the order of their ids; `ticks`: those that were not
+    let pass.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.foreseen: list[int] = []
+        self.usual: list[int] = []
+        self.ticks: list[int] = []
 
 
 def answers_alike(
@@ -33,6 +38,9 @@ def answers_alike(
 
     def telling(self: Pump, delta: Delta) -> None:
         passed.extend(at for at, _ in delta.passed)
+        passed.ticks.append(delta.time_ns)
+        if delta.earlier is not None:
+            passed.usual.extend(delta.earlier.flows["id"].tolist())
         tell(self, delta)
 
     def as_foreseen(self: Pump, rows: Rows, seconds: Rows, told: Foreseen) -> bool:
@@ -55,7 +63,7 @@ def answers_alike(
     together = answer()
     found = Passed()
     found.extend(passed)
-    found.foreseen = passed.foreseen
+    found.foreseen, found.usual, found.ticks = passed.foreseen, passed.usual, list(passed.ticks)
 
     def each(self: Pump) -> tuple[int, U64]:
         return 0, NO_FLOWS

@@ -10,7 +10,7 @@ import pytest
 from panotui.diagnosis.thresholds import thresholds
 from panotui.meter.steady import HUSH_NS
 from panotui.model import SECOND
-from panotui.runtime.pump import LET_PASS_NS
+from panotui.runtime.pump import AWAKE_PASS_NS
 from panotui.state.streams import REST_NS
 from tests.benchmarks import site_day
 from tests.diagnosis.wire import (
@@ -154,7 +154,7 @@ def test_the_answer_is_that_of_looking_at_each(
 
 def test_what_counts_as_silence_is_longer_than_what_is_let_pass() -> None:
     """Who spoke not long before, and is heard of only when the time to let pass is over."""
-    assert thresholds().cloud.silence_ns > HUSH_NS + LET_PASS_NS + SECOND
+    assert thresholds().cloud.silence_ns > HUSH_NS + AWAKE_PASS_NS + SECOND
 
 
 def test_nothing_of_a_camera_is_told_when_it_has_been_at_rest() -> None:

@@ -88,6 +88,7 @@ class FlowTable:
         self._evicted_before = 0  # `evicted` at the last drain
         self.last_drain = False  # the input has ended: nothing is held back any more
         self._ended = EndedRows()
+        self._let_go = 0  # of these, ended by `let_pass`
         # numbers of the batch's packets, if they are not consecutive
         self.numbers: I64 | None = None
         self._fresh_from = 1  # the first id from `assign`, or the next one
@@ -179,6 +180,22 @@ class FlowTable:
     def find(self, hashes: U64) -> I32:
         """(n,) slots of five-tuples, -1 without a known flow."""
         return self._index.find(hashes)
+
+    def new(self, hashes: U64, times: I64) -> Bool:
+        """(n,) whether packets of these five-tuples, of TCP openings or UDP, will begin flows if
+        they come at these times, after their ticks.
+        """
+        slots = self.find(hashes)
+        idle_ns = int(self.settings.idle_udp_s * SECOND)
+        new: Bool = (slots < 0) | (times - self.state.last_ns.take(slots) > idle_ns)
+        return new
+
+    def expect(self, hashes: U64, times: I64) -> None:
+        """Packets of these five-tuples come at these times, and are taken after later ticks: their
+        flows are not over at those.
+        """
+        lasts = ~self.new(hashes, times)
+        np.maximum.at(self.state.last_ns, self.find(hashes[lasts]), times[lasts])
 
     # -------------------------------------------------------------- grouping
 
@@ -454,7 +471,7 @@ class FlowTable:
         says nothing new: it may be told later (`let_pass`). `restless`: ids of flows of which all
         is news; None: each end is.
         """
-        if self._ended or self.last_drain:
+        if len(self._ended) > self._let_go or self.last_drain:
             return 0
         if self._due_ns >= until_ns:
             return self._due_ns
@@ -502,8 +519,10 @@ class FlowTable:
         after it are taken.
         """
         if now_ns > self._due_ns:
+            before = len(self._ended)
             self.expire(now_ns)
             self._ended.order()
+            self._let_go += len(self._ended) - before
 
     def _evict(self, needed: int, held: NDArray[np.integer]) -> None:
         """Free at least `needed` slots, none of `held`: the least valuable first, then the oldest.
@@ -543,6 +562,11 @@ class FlowTable:
         fill(state, rows, 0, slots[keep])
         rows["end"] = ends[keep]
         self._ended.add(rows)
+        self.drop(slots, indexed=indexed)
+
+    def drop(self, slots: I64, *, indexed: bool = True) -> None:
+        """Free slots, whose flows are not reported; `indexed`: their five-tuples lead to them."""
+        state = self.state
         if indexed:
             self._index.remove(state.hash[slots])
         state.id[slots] = 0
@@ -579,7 +603,21 @@ class FlowTable:
             fill(state, out, self._ended.move_into(out), changed)
         state.changed[changed] = False
         state.reported[changed] = True
+        self._let_go = 0
         return out
+
+    def fresh(self) -> tuple[I64, FlowRows]:
+        """Slots and rows of the flows that were never reported, in order of their ids."""
+        state = self.state
+        top = state.top
+        slots = nonzero(state.changed[:top] & ~state.reported[:top])
+        slots = slots[np.argsort(state.id[slots])]
+        return slots, rows_of(state, slots)
+
+    def told(self, slots: I64) -> None:
+        """Flows of `fresh` were reported."""
+        self.state.changed[slots] = False
+        self.state.reported[slots] = True
 
     def so_far(self, most: int) -> FlowRows:
         """Rows of flows that changed since the last drain, at most `most`, those with the most
