@@ -45,7 +45,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     id: str
     service: str
-    label: str  # short, for the overview
+    label: str  # for the screen; of a service of the site, its name
     kind: Kind
     from_: tuple[Peer, ...] = msgspec.field(default=("appliance",), name="from")
     to: tuple[Peer, ...]
@@ -291,7 +291,7 @@ def _service_rule(service: SiteService) -> Rule:
     return Rule(
         id=f"service:{service.name}",
         service=service.name,
-        label=service.name[:12],
+        label=service.name,
         kind="service",
         from_=("appliance",) if out else ("any",),
         to=("any",) if out else ("appliance",),

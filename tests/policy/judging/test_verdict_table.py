@@ -32,6 +32,7 @@ from tests.policy.made_flows import (
     START_NS,
     flow_row,
 )
+from tests.policy.sites import judge_of
 
 DUAL = """
 [site]
@@ -321,3 +322,13 @@ def test_no_flow_is_without_a_verdict_at_the_end(case: Case) -> None:
     )
     named_before = " mid" in case.flow and case.verdict == "pending"
     assert verdict != "pending" or named_before
+
+
+def test_two_services_of_a_site_are_told_apart_by_their_whole_names() -> None:
+    names = ("warehouse-east-dynamodb", "warehouse-east-kinesis")
+    text = DUAL.format(more="") + "".join(
+        f'[[service]]\nname = "{name}"\nhost = "{name}.example"\n' for name in names
+    )
+    policy = judge_of(text).policy
+    found = [policy.rule(f"service:{name}") for name in names]
+    assert [rule.label for rule in found if rule is not None] == list(names)
