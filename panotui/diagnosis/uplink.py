@@ -417,20 +417,20 @@ class PolicyUseRule(Rule):
     def observe(self, message: AnyMessage, facts: Facts) -> None:
         if not isinstance(message, TlsClientHello) or not message.sni:
             return
+        slot = facts.flows.slot(facts.key_of(message))
+        row = facts.flows.rows[slot] if slot >= 0 else None
+        client = address_text(row.version, row.src) if row is not None else ""
+        if client and not facts.is_appliance(client):
+            return  # where other hosts connect is their own affair
         moved = facts.policy.other_region(message.sni) if facts.site.site.region else None
         if moved is not None:
             self._regions[message.sni] = (moved[1], message)
             while len(self._regions) > 64:
                 self._regions.popitem(last=False)
-        if not facts.policy.match_host(message.sni):
+        if row is None or not facts.policy.match_host(message.sni):
             return
-        slot = facts.flows.slot(facts.key_of(message))
-        if slot < 0:
-            return
-        row = facts.flows.rows[slot]
-        client = address_text(row.version, row.src)
         server = address_text(row.version, row.dst)
-        if not facts.view.who(server) & Who.INTERNET or not facts.is_appliance(client):
+        if not facts.view.who(server) & Who.INTERNET:
             return
         answered = facts.names.answers_for(
             client, server, message.time_ns, facts.view.facts.askers(client)

@@ -584,7 +584,8 @@ class Engine:
         cut = self.diagnosis.cut_off()
         endpoints = self.endpoints.records(
             self.site.site.mode != "camera-only", self.resolvers, self.clock, facts.resolvers,
-            facts.time_servers, appliance | facts.resolvers if appliance else appliance,
+            self.clock.needed(facts, appliance),
+            appliance | facts.resolvers if appliance else appliance,
             cut_at(cut, self.view, self.claims, self.facts.one_way), self.flows,
         )  # fmt: skip
         clock = self.clock.record(self._is_local, appliance or None)

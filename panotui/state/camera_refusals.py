@@ -104,8 +104,8 @@ class Refusals:
             and (not session.auth_sent or message.stale)
             and message.carrier != "http"
         )
-        if asked.method == "OPTIONS" and session.play_ns:
-            return  # a keep-alive: part of the session only
+        if asked.method == "OPTIONS" and (session.play_ns or asked.within):
+            return  # a keep-alive: part of the session only, also if PLAY was before the capture
         if asked.method == "SETUP" and asked.url in session.set_up and not challenge:
             return  # requested a second time, in vain
         wrong = asked.status == 401 and not challenge and not stale

@@ -41,6 +41,7 @@ class Asked(Struct):
     answered_ns: int = 0
     answer_packet: int = 0
     times: int = 1
+    within: bool = False  # it names the session that it belongs to
 
     @property
     def told(self) -> str:
@@ -151,7 +152,7 @@ class Session(Struct):
             return
         self.waiting[key] = Asked(
             method, message.url or "", message.time_ns, message.packet, message.media,
-            message.transport,
+            message.transport, within=message.session_id is not None,
         )  # fmt: skip
         while len(self.waiting) > WAITING_MAX:
             self.waiting.popitem(last=False)

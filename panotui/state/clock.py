@@ -19,6 +19,7 @@ from typing import ClassVar
 from msgspec import Struct, field
 
 from panotui.model import AnyMessage, ClockRecord, NtpMessage, TimeServerRecord
+from panotui.site.facts import SiteFacts
 from panotui.state.thresholds import thresholds
 
 SERVERS_MAX = 64
@@ -148,6 +149,15 @@ class ClockBook:
             and (not clients or client in clients or server.address in servers)
         ]
         return sorted(told)[(len(told) - 1) // 2] if told else None
+
+    def needed(self, facts: SiteFacts, appliance: frozenset[str]) -> frozenset[str]:
+        """The site's time servers; of learnt ones not those that only other hosts ask."""
+        if facts.time_servers_given or not appliance:
+            return facts.time_servers
+        clients = appliance | facts.resolvers
+        asked = (self.servers.get(address) for address in facts.time_servers)
+        others = {s.address for s in asked if s and s.sides and s.clients.isdisjoint(clients)}
+        return facts.time_servers - others
 
     def _server(self, address: str) -> TimeServer:
         server = self.servers.get(address)

@@ -27,7 +27,7 @@ def main() -> int:
     for case in [case for case in cases() if asked.only in case.name][:: asked.step]:
         shots, site = case.shots(), case.site()
         before = told(told_by(pcap(shots), site))
-        for change in chosen:
+        for change in [change for change in chosen if change.fits(site)]:
             pairs += 1
             engine = told_by(change.write(change.packets(shots)), change.site(site))
             found = wrong(change, before, told(engine, change.back))

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from panotui.model import Site
+from tests.variants import places
 from tests.variants.frames import (
     SECOND,
     TCP,
@@ -58,6 +59,7 @@ class Change:
     site: Callable[[Site], Site] = lambda site: site
     back: Callable[[str], str] = lambda text: text
     adds: frozenset[str] = frozenset()
+    fits: Callable[[Site], bool] = lambda site: True
 
 
 # ---------------------------------------------------------------------- tags
@@ -238,6 +240,11 @@ def anew(shot: Shot) -> Shot:
     return Shot(shot.time_ns, resummed(bytes(out), frame), shot.wire)
 
 
+def declared(site: Site) -> bool:
+    """The site file says which host is the appliance."""
+    return any(port.mac for port in site.ports.values())
+
+
 DAY = 86_400
 TAGGED = frozenset(("vlan-tagged",))
 COPIED = frozenset(("mirror-duplicates",))
@@ -268,6 +275,15 @@ CHANGES: dict[str, Change] = {
         Change("last-30", FEWER, last(0.3)),
         Change("last-60", FEWER, last(0.6)),
         Change("last-85", FEWER, last(0.85)),
+        Change(
+            "elsewhere",
+            ALIKE,
+            places.moved,
+            site=places.moved_site,
+            back=places.back,
+            fits=places.movable,
+        ),
+        Change("beside-another-site", ALIKE, places.beside, fits=declared),
         Change("again-after-an-hour", ALIKE, again(3600)),
         Change("again-after-a-minute", ALIKE, again(60)),
     )
