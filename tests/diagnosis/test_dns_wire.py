@@ -301,7 +301,7 @@ def test_a_resolver_that_says_by_icmp_that_it_does_not_run() -> None:
         wire.add(1.001 + 6.0 * n, frame, 1)
     engine = watched(wire, 30)
     assert loud(engine) == ["dns-timeout"]
-    assert f"DNS server {GATEWAY} cannot be reached: {GATEWAY} says so by ICMP" in (
+    assert f"{GATEWAY} is up, but no DNS server runs on it: it says port unreachable" in (
         the(engine, "dns-timeout").text
     )
 
