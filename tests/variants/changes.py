@@ -1,8 +1,8 @@
 """Changes of a capture under which its truth stays the same, or is seen less of: each is a small
 function of packets.
 
-`ALIKE`: everything is told as before. `FEWER`: less is seen, so less may be told, but no cause
-that the whole capture does not tell.
+`ALIKE`: everything is told as before. `FEWER`: less is seen, or more of the same, so less may
+be told, but no cause that the capture does not tell.
 """
 
 from __future__ import annotations
@@ -249,6 +249,8 @@ DAY = 86_400
 TAGGED = frozenset(("vlan-tagged",))
 COPIED = frozenset(("mirror-duplicates",))
 LOST = frozenset(("mirror-loss", "stream-loss"))
+# where all is silent, sessions that stay open are silent too
+SILENT = frozenset(("stream-frozen", "cameras-silent", "rtsp-timeout"))
 SNAPPED = frozenset(("capture-snapped",))
 
 CHANGES: dict[str, Change] = {
@@ -284,7 +286,7 @@ CHANGES: dict[str, Change] = {
             fits=places.movable,
         ),
         Change("beside-another-site", ALIKE, places.beside, fits=declared),
-        Change("again-after-an-hour", ALIKE, again(3600)),
-        Change("again-after-a-minute", ALIKE, again(60)),
+        Change("again-after-an-hour", FEWER, again(3600), adds=SILENT),
+        Change("again-after-a-minute", FEWER, again(60), adds=SILENT),
     )
 }
