@@ -188,7 +188,10 @@ async def tour(screen: Screen, folder: Path) -> None:
             written(Path(made), f"{number:02}", lines, "dark", png=True)
             command += ["-delay", str(int(seconds * 100)), f"{made}/{number:02}.png"]
         target = folder / "tour.gif"
-        subprocess.run([*command, "-colors", "64", "-layers", "optimize", str(target)], check=True)
+        # the corners opaque and nothing dithered: else parts of the first picture turn grey
+        command += ["-background", "black", "-alpha", "remove", "-alpha", "off"]
+        command += ["+dither", "-colors", "64", "-layers", "optimize"]
+        subprocess.run([*command, str(target)], check=True)
     print(target)
 
 
