@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.servers import together
 from panotui.diagnosis.thresholds import thresholds
+from panotui.diagnosis.unheard import unheard
 from panotui.diagnosis.useless import NAMED, NOWHERE, Bad, of_all_servers, told
 from panotui.model import (
     NEVER,
@@ -167,6 +168,7 @@ class DnsRule(Rule):
                     f"DNS server {resolver.address} cannot be reached: {error.src} says"
                     f" {said} ({count})"
                 )
+        newest = list(side.unanswered_seen)[-LIMITS.queries :]  # an older one may have been cut off
         return [
             Observation(
                 "dns-timeout",
@@ -179,6 +181,7 @@ class DnsRule(Rule):
                 severity="warning" if others else None,
                 text=text,
                 action=action,
+                unheard=unheard(resolver.address, 53, newest[0][0], facts),
             )
         ]
 
@@ -222,6 +225,7 @@ class DnsRule(Rule):
                     ),
                     severity="warning" if others else None,
                     action=f"Check that {row.target} is up, and in the same VLAN",
+                    unheard=True,
                 )
             )
         return out

@@ -189,6 +189,7 @@ class Observation(Struct, frozen=True):
     asker: str | None = None  # whose unicast must be seen: a port, MAC or address; else the client
     # whether the client retried soon, as without an answer, independent of the vantage
     retried: bool | None = None
+    unheard: bool = False  # nothing at all came back, so that no contents need be read to say so
     blocks: tuple[str, ...] = ()  # tags besides those of its table
     relies: tuple[str, ...] = ()
     covers: tuple[str, ...] = ()  # `life_key`s of the observations with this cause

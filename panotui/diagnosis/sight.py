@@ -41,7 +41,7 @@ def sight(seen: Observation, spec: FindingSpec, facts: Facts) -> int:
             return WITHHELD
         if facts.capture_lossy:
             grade = DOUBTFUL
-    if "contents" in spec.needs and visibility.unread:
+    if "contents" in spec.needs and visibility.unread and not seen.unheard:
         return WITHHELD
     if "segments" in spec.needs and visibility.bare:
         return WITHHELD

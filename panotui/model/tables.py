@@ -19,6 +19,7 @@ FLOW_STATES: tuple[str, ...] = (
 )
 
 
+TEARDOWN = 1  # `end` of a stream's row: its session was torn down
 GOODBYE = 4  # `end` of a stream's row: the sender ended it (RTCP BYE)
 FLOW_ENDS: tuple[str, ...] = ("", "idle", "closed", "reset", "evicted", "reused", "active-timeout")
 

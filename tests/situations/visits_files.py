@@ -130,6 +130,44 @@ def cut_at_54_bytes(seed: int) -> Yard:
     return y
 
 
+@visit(
+    "dns-timeout",
+    "capture-snapped",
+    proved=False,
+    file=True,
+    variants=[{"seed": 1235, "snap": 256}, {"seed": 1236, "snap": 128}],
+)
+def resolver_dies_where_frames_are_cut(seed: int, snap: int) -> Yard:
+    """The resolver is dead after 40 s. A snap length cuts pictures, and answers before that; of a
+    query nothing is missing, and nothing comes back."""
+    y = Yard(seed, dns="host")
+    y.begin()
+    y.mqtt(3, 150)
+    for n, cam in enumerate(y.cams):
+        stream(y, cam, 1 + n, 146, transport=["udp", "tcp"][n], delta=900)
+    for n in range(18):
+        y.look(40 + 6 * n, (y.LOGS, y.MON, y.S3, y.CRED)[n % 4], after=None, again=1)
+        y.who(41 + 6 * n, y.cloud, y.resolver)
+    y.file = pcap(y, snap=snap)
+    return y
+
+
+@visit("rtsp-silent", "capture-snapped", proved=False, file=True, variants=[{"seed": 1237}])
+def camera_hangs_where_frames_are_cut(seed: int) -> Yard:
+    """A camera accepts connections and says nothing; frames are cut at 256 bytes."""
+    y = Yard(seed)
+    y.well(150)
+    stream(y, y.cams[0], 1, 146, delta=900)
+    y.who(5, y.eth0, y.cams[1])
+    for n in range(8):
+        c = y.tcp(y.eth0, y.cams[1], 554)
+        url = f"rtsp://{y.cams[1].ip}/live"
+        t = c.say(c.open(6 + 17 * n), f"OPTIONS {url} RTSP/1.0\r\nCSeq: 1\r\n\r\n".encode())
+        c.close(t + 10)
+    y.file = pcap(y, snap=256)
+    return y
+
+
 @visit(file=True, variants=[{"seed": 1361}])
 def empty_and_nearly_empty(seed: int) -> Yard:
     """A capture of one ARP frame, or of none."""

@@ -17,6 +17,7 @@ from panotui.diagnosis.catalogue import filled
 from panotui.diagnosis.facts import LIMITS as COMMON_LIMITS
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.thresholds import thresholds
+from panotui.diagnosis.unheard import unheard
 from panotui.model import EvidenceRecord
 from panotui.model.quantities import times
 from panotui.state.camera import Camera
@@ -266,6 +267,7 @@ def _silence(camera: Camera, facts: Facts) -> Iterable[Observation]:
         seen, silent[0][1].time_ns, asked.time_ns,
         detail=(f"asked by {reader_name(session.client, facts)}", _LOGGED),
         text=text, action=action, camera=camera.address, covers=covers,
+        unheard=unheard(camera.address, dport, asked.time_ns, facts),
     )  # fmt: skip
 
 
@@ -296,5 +298,5 @@ def _hung_up(camera: Camera, facts: Facts) -> Iterable[Observation]:
              f"({times(len(found))})",
         action=f"Restart {camera.name}: its RTSP server has stopped; then update its firmware, and "
                "close other viewers",
-        camera=camera.address,
+        camera=camera.address, unheard=True,
     )  # fmt: skip

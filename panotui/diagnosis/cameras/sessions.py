@@ -14,6 +14,7 @@ from panotui.diagnosis.cameras.words import about, reader_name, subject_of
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, EvidenceRecord, Severity
+from panotui.model.tables import GOODBYE, TEARDOWN
 from panotui.state.camera import Camera
 from panotui.state.camera_session import Session
 from panotui.state.connects import recent
@@ -89,12 +90,17 @@ def _stop_of(camera: Camera, session: Session, facts: Facts) -> _Stop | None:
 
 def _outlive(camera: Camera, session: Session, facts: Facts) -> bool:
     """Whether media over UDP go on without the connection, which is allowed; or may do so, for
-    they have come since and may still stop.
+    they have come since and may still stop. A session that lasts for less than its time-out
+    afterwards did need it, unless its reader ended it.
     """
     media = [s for s in _media_of(camera, session, facts) if s.row.transport == UDP]
     newest_ns = max((s.row.last_ns for s in media), default=0)
     if newest_ns <= session.ended_ns:
         return False
+    if facts.now_ns - newest_ns > max(s.patience_ns for s in media):
+        lasted_s = (newest_ns - session.ended_ns) / SECOND
+        wanted = any(s.row.end in (TEARDOWN, GOODBYE) or s.superseded or s.paused for s in media)
+        return wanted or lasted_s > session.timeout_s + LIMITS.expires_s[1]
     if newest_ns - session.ended_ns > LIMITS.outlive_ns:
         return True
     return not facts.final and facts.now_ns - session.ended_ns <= LIMITS.outlive_ns

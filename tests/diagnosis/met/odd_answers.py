@@ -179,6 +179,16 @@ def camera_closes_the_connection_and_stops(wire: Wire) -> Truth:
 
 
 @scene
+def camera_closes_the_connection_and_stops_a_little_later(wire: Wire) -> Truth:
+    """Another twin: pictures go on for some seconds without the connection, and never again."""
+    reader = Reader(wire).start(0.2, SDP)
+    reader.film(0.6, 26)
+    reader.flow.close(20.3, by_server=True)
+    wire.quiet(26, 80, interface=0)
+    return Truth(("rtsp-closed",), allowed=("stream-frozen",), state="silent")
+
+
+@scene
 def packets_come_for_five_seconds_after_the_end(wire: Wire) -> Truth:
     reader = Reader(wire).start(0.2, SDP)
     film = reader.film(0.6, 10)
