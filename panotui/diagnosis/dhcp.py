@@ -95,6 +95,7 @@ class _Client:
         self.subject = self.port or lease.mac
         stranger = facts.view.facts.appliance_known and not self.port and camera is None
         self.severity: Severity | None = "info" if stranger else None
+        self.camera = camera
 
     def values(self, **more: str) -> dict[str, str]:
         return {"client": self.name, "port": self.port, "mac": self.mac, **more}
@@ -111,6 +112,8 @@ def _unoffered(lease: Lease, client: _Client, facts: Facts) -> Observation | Non
     book = facts.leases
     served = book.served_ns > 0 and book.served != lease.mac
     pool = served and facts.now_ns - book.served_ns < LIMITS.pool_ns
+    camera = client.camera
+    settled = camera is not None and max(camera.media_ns, camera.connected_ns) > asked.first_ns
     return Observation(
         "dhcp-pool" if pool else "dhcp-no-offer",
         client.subject,
@@ -118,7 +121,14 @@ def _unoffered(lease: Lease, client: _Client, facts: Facts) -> Observation | Non
         _shown(tuple(asked.seen)),
         asked.first_ns,
         asked.last_ns,
-        severity=client.severity,
+        severity="info" if settled else client.severity,
+        text=f"{client.name[:1].upper()}{client.name[1:]} asks for a lease that nobody gives"
+        f" ({asked.count} requests), and works with the address that it has"
+        if settled
+        else None,
+        action="Turn DHCP off in the camera's settings, as its address is fixed"
+        if settled
+        else None,
     )
 
 

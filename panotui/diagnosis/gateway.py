@@ -459,7 +459,10 @@ def _neighbours(
         if target in explained or not _repeated(row) or not _known_appliance(row.asker, facts):
             continue
         network = _declared_network(facts, row.asker)
-        if _named(target, facts) or (network is not None and not _inside(target, network.network)):
+        clock = target in facts.site.network.ntp  # it never gets a request to leave unanswered
+        if _named(target, facts) and not clock:
+            continue
+        if network is not None and not _inside(target, network.network):
             continue
         if target == row.asker or facts.cameras.get(target) is not None:
             continue
@@ -467,6 +470,9 @@ def _neighbours(
         if control is None:
             continue
         port = facts.port_of(row.asker) or row.asker
+        if clock and target not in facts.view.facts.gateways | facts.view.facts.resolvers:
+            found.append(_clock_away(row, port, control, facts))
+            continue
         found.append(
             Observation(
                 "neighbour-silent",
@@ -481,6 +487,27 @@ def _neighbours(
             )
         )
     return found if len(found) <= LIMITS.neighbours else []  # it looks for something everywhere
+
+
+def _clock_away(row: Question, port: str, control: tuple[str, ...], facts: Facts) -> Observation:
+    """The site's time server does not answer ARP."""
+    sides = (side for s in facts.clock.servers.values() for side in s.sides.values())
+    others = any(side.answer_ns >= row.first_ns for side in sides)
+    return Observation(
+        "ntp-silent",
+        row.target,
+        {"server": row.target, "port": port, "count": str(row.count)},
+        shown(*row.seen),
+        row.first_ns,
+        row.last_ns,
+        severity="warning" if others else None,
+        text=f"Time server {row.target} is not on the network: it does not answer ARP"
+        f" ({row.count} requests)",
+        detail=control,
+        action=f"Check that {row.target} is up, and in the same VLAN",
+        asker=port,
+        retried=True,
+    )
 
 
 def _repeated(row: Question) -> bool:

@@ -181,6 +181,8 @@ class ViolationRule(Rule):
             return Observation(
                 "lateral", f"{v.dst}:{v.dport}", values, seen, first, last, flow=v.flow,
                 severity="error" if v.severity == "error" else "warning",
+                # that a strange peer refuses, or does not answer, is no trouble of the site
+                covers=tuple(f"{i}|{v.dst}:{v.dport}" for i in ("tcp-refused", "tcp-blocked")),
             )  # fmt: skip
         return None
 

@@ -385,3 +385,60 @@ def forwarder_has_lost_its_upstream():
         )
     times(s, 1, 44)
     return s
+
+
+@visit(also=(), never={"*": "no DHCP server answers"})
+def camera_with_a_fixed_address_asks_for_leases_all_the_time():
+    """A camera set to a fixed address sends DISCOVER each 10 s that nobody answers, and streams
+    on."""
+    s = works(203, 40)
+    for n in range(4):
+        dhcp(s, 2 + n * 10, 1, s.cams[0], xid=77 + n, vendor=b"udhcp 1.20.2", name=b"IPC")
+    return s
+
+
+@visit("ntp-silent", says={"ntp-silent": "192|172|10"}, also=("ntp-public",), violations=None)
+def local_time_server_died_and_the_pool_is_used():
+    """The site's time server answers no more, not even ARP; the appliance asks public ones of the
+    pool, which answer."""
+    s = works(224, 44, skip=("time",), ntp="host")
+    for n in range(5):
+        for k in range(3):
+            s.arp(1 + n * 8 + k, 1, s.cloud, s.clock.ip)
+    for n in range(6):
+        for k, ip in enumerate(("162.159.200.123", "185.125.190.58", "91.189.94.4")):
+            ntp(s, 2 + n * 6.4 + k * 0.1, server=s.far(ip))
+    return s
+
+
+@visit("lateral", violations=3, also=("lateral",))
+def appliance_tries_windows_shares():
+    """The appliance opens SMB to three office computers: two refuse, one answers."""
+    s = works(214, 34)
+    for n, last in enumerate((150, 151, 152)):
+        peer = Host(f"3c:52:82:99:00:{last:02x}", s.net + str(last), "windows")
+        s.who(5 + n, s.cloud, peer)
+        c = Conn(s, s.cloud, peer, 445, rtt=0.0006)
+        if n < 2:
+            c.refused(5.01 + n)
+        else:
+            c.open(5.01 + n)
+            c.up(b"\0\0\0\x45\xffSMBr" + bytes(64))
+            c.down(b"\0\0\0\x51\xfeSMB@" + bytes(76))
+            c.fin(c.t + 1)
+    return s
+
+
+@visit(violations=4)  # each says that the cloud is seen on the camera port
+def default_route_lies_on_the_camera_port():
+    """The default route lies on eth0: the cloud is reached through the camera network's router."""
+    s = works(226, 40, skip=CLOUD)
+    s.who(1, s.eth0, s.camrouter)
+    for n in range(6):
+        name = (s.LOGS, s.MON, s.S3, s.CRED)[n % 4]
+        look(s, 2 + n * 6, name)
+        c = Tls(s, s.eth0, s.far(s.ips(name)[0], router=s.camrouter), 443)
+        c.hand(2.02 + n * 6, name, ("http/1.1",))
+        c.data(800, 300).bye(c.t + 0.5)
+    times(s, 1, 40)
+    return s

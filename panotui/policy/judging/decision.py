@@ -43,6 +43,7 @@ class FlowFacts(Struct, frozen=True):
     begun_before: bool = False  # UDP between unknown ports, perhaps older than the capture
     client_spoke: bool = True
     answered: bool = False
+    refused: bool = False  # the answer was a reset
     settled: bool = False  # nothing more will be learnt about it
     own: bool = False
     one_way: bool = False  # the mirror copies one direction only

@@ -488,6 +488,7 @@ class _Columns:
         self.settled |= tcp & unanswered & (age >= judge.unanswered_ns)
         self.mid = tcp & (rows["syn_ns"] == 0) & (rows["synack_ns"] == 0)
         self.answered = rows["packets_in"] > 0
+        self.refused = tcp & (state == _STATE_REFUSED)
         start = self.owner.start_ns or 0
         early = self.first_ns - start < judge.settle_ns
         self.spoke = (rows["packets_out"] > 0) | early
@@ -646,6 +647,7 @@ class _Columns:
             begun_before=bool(self.begun_before[index]),
             client_spoke=bool(self.spoke[index]),
             answered=bool(self.answered[index]),
+            refused=bool(self.refused[index]),
             settled=bool(self.settled[index]),
             own=bool(self.own[index]),
             cut=view.cut_short,

@@ -131,6 +131,8 @@ def _leak_text(judge: Judge, f: FlowFacts, d: Decision) -> str:
 def _inbound_text(judge: Judge, f: FlowFacts, d: Decision) -> str:
     a, b = peer(judge, f.client, f.client_who), peer(judge, f.server, f.server_who)
     answer = "; it answered" if f.answered else "; no answer was seen"
+    if f.refused:
+        answer = "; it refused"
     if f.supposed:
         answer = ""
     if f.transport not in ("tcp", "udp"):
