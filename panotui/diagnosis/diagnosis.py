@@ -21,7 +21,7 @@ from msgspec import Struct
 from panotui.diagnosis.cameras.words import anchor_of, subject_of
 from panotui.diagnosis.catalogue import FindingSpec, catalogue, filled
 from panotui.diagnosis.facts import Facts, Observation, Rule, clock_text
-from panotui.diagnosis.sight import CERTAIN, WITHHELD, sight, turned_ns
+from panotui.diagnosis.sight import CERTAIN, WITHHELD, out_of_sight_ns, sight
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import (
     NEVER,
@@ -101,7 +101,8 @@ class Diagnosis:
                     if key in self._lives:
                         self._lives[key].seen_ns = self._passed_ns
             self._passed_ns = 0
-        if facts.visibility.turning.version != self._turned:
+        losing = facts.visibility.mirror.share(facts.now_ns) > 0
+        if losing or facts.visibility.turning.version != self._turned:
             self._turned = facts.visibility.turning.version
             self._withdraw(facts)
         for rule in self.rules:
@@ -230,8 +231,9 @@ class Diagnosis:
     def _withdraw(self, facts: Facts) -> None:
         """Take back what began when the vantage ceased to show it: it was out of sight."""
         for key, life in list(self._lives.items()):
-            since_ns = turned_ns(life.seen, life.spec, facts)
-            if since_ns is None or life.record.first_time_ns < since_ns - LIMITS.turned_ns:
+            since_ns = out_of_sight_ns(life.seen, life.spec, facts)
+            early_ns = life.record.first_time_ns + LIMITS.turned_ns
+            if since_ns is None or early_ns < since_ns:
                 continue
             del self._lives[key]
             if life.announced and life.record.cleared_time_ns is None:

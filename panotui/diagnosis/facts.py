@@ -195,6 +195,7 @@ class Observation(Struct, frozen=True):
     covers: tuple[str, ...] = ()  # `life_key`s of the observations with this cause
     # severity measure, for findings that are reported at their worst when over; 0: as it was last
     weight: float = 0.0
+    missing: float = 0.0  # share of packets or pictures that seem to be missing; 0: not measured
     replaces: tuple[str, ...] = ()  # `life_key`s of observations that turned out to be wrong
 
     @property

@@ -14,6 +14,8 @@ from panotui.diagnosis.catalogue import FindingSpec
 from panotui.diagnosis.facts import Facts, Observation
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import mac_value
+from panotui.state.mirror_share import LIMITS as LOSS_LIMITS
+from panotui.state.mirror_share import is_chance
 from panotui.state.visibility import BOTH, NOTHING, SENT, SPREAD, TOWARDS
 from panotui.state.visibility import LIMITS as VISIBILITY_LIMITS
 
@@ -21,6 +23,11 @@ WITHHELD, DOUBTFUL, CERTAIN = range(3)
 LIMITS = thresholds().sight
 # findings about the appliance's own behaviour
 _OF_APPLIANCE = ("dns-", "ntp-", "clock-off", "beacon", "exfil", "lateral", "slow-uplink")
+# findings about what was tried again and again, and never answered
+_UNANSWERED = (
+    "dhcp-", "dns-timeout", "gateway-silent", "neighbour-silent", "ntp-silent", "internet-down",
+    "tcp-blocked", "camera-unreachable", "new-connections-fail", "wrong-gateway", "port-silent",
+)  # fmt: skip
 _RESTS_ON_ALL = {"answers", "presence", "unbroken"}
 
 
@@ -30,7 +37,7 @@ def sight(seen: Observation, spec: FindingSpec, facts: Facts) -> int:
         return WITHHELD
     if not spec.needs:
         return CERTAIN
-    if turned_ns(seen, spec, facts) is not None:
+    if out_of_sight_ns(seen, spec, facts) is not None:
         return WITHHELD
     grade = CERTAIN
     visibility = facts.visibility
@@ -50,10 +57,18 @@ def sight(seen: Observation, spec: FindingSpec, facts: Facts) -> int:
     return grade
 
 
-def turned_ns(seen: Observation, spec: FindingSpec, facts: Facts) -> int | None:
-    """Since when the vantage no longer shows what a finding rests on, although it did; else None.
-    What has seemed to be missing since then was out of sight.
+def out_of_sight_ns(seen: Observation, spec: FindingSpec, facts: Facts) -> int | None:
+    """Since when the vantage does not show what a finding rests on: a mirror has turned into
+    something else, or loses too much. What has seemed to be missing since then was out of sight.
+    None if it does.
     """
+    turned = _turned_ns(seen, spec, facts)
+    if turned is None and _lost_by_mirror(seen, spec, facts):
+        return facts.visibility.mirror.began_ns
+    return turned
+
+
+def _turned_ns(seen: Observation, spec: FindingSpec, facts: Facts) -> int | None:
     visibility = facts.visibility
     if {"answers", "presence", "unicast"} & set(spec.needs):
         return visibility.turned_ns(_macs(seen, facts))
@@ -65,6 +80,21 @@ def turned_ns(seen: Observation, spec: FindingSpec, facts: Facts) -> int | None:
         return visibility.turned_ns(camera, (SENT,))
     ports = _macs(seen, facts)
     return visibility.turned_ns(ports, (TOWARDS,)) if ports else None
+
+
+def _lost_by_mirror(seen: Observation, spec: FindingSpec, facts: Facts) -> bool:
+    """The mirror loses so much that what seems to be missing may only not have been copied."""
+    share = facts.visibility.mirror.share(facts.now_ns)
+    if share < LOSS_LIMITS.least_share:
+        return False
+    if "answers" in spec.needs or "presence" in spec.needs:
+        # what never gets an answer is still known by how often that was tried
+        return not seen.id.startswith(_UNANSWERED) or is_chance(share, len(seen.evidence))
+    if "unbroken" not in spec.needs:
+        return False
+    if seen.missing:
+        return seen.missing <= LIMITS.mirror_ratio * share
+    return facts.now_ns - seen.first_ns < LIMITS.mirror_ns
 
 
 def nobody_ours(facts: Facts) -> bool:

@@ -405,6 +405,8 @@ class Sight(Table, frozen=True):
     """Of `diagnosis.sight`."""
 
     appliance_ns: Nanoseconds
+    mirror_ratio: Amount
+    mirror_ns: Nanoseconds
 
 
 class Silence(Table, frozen=True):

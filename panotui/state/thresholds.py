@@ -227,6 +227,16 @@ class Tracking(Table, frozen=True):
     sealed_bytes: Count
 
 
+class MirrorShare(Table, frozen=True):
+    """Of `state.mirror_share`."""
+
+    flows: Count
+    times: Count
+    recent_ns: Nanoseconds
+    least_share: Share
+    chance: Share
+
+
 class Turning(Table, frozen=True):
     """Of `state.turning`."""
 
@@ -275,6 +285,7 @@ class Thresholds(Table, frozen=True):
     habits: Habits
     ladder: Ladder
     leases: Leases
+    mirror_share: MirrorShare
     lookups: Lookups
     ports: Ports
     resolvers: Resolvers

@@ -32,6 +32,7 @@ from panotui.model import (
 from panotui.model.arrays import among, distinct
 from panotui.model.flow_rows import FlowColumns
 from panotui.state.blindness import Blindness
+from panotui.state.mirror_share import MirrorShare
 from panotui.state.thresholds import thresholds
 from panotui.state.turning import Host, Turning
 
@@ -116,6 +117,7 @@ class Visibility:
         self.snapped = False
         self.missed_share = 0.0
         self.turning = Turning()
+        self.mirror = MirrorShare()
         self._turned_ns = 0  # when the vantage last turned: conversations of before prove nothing
         self._acked: dict[tuple[int, str], int] = {}  # (flow, direction): bytes, unseen
 
@@ -224,6 +226,7 @@ class Visibility:
         self._both_ways |= bool(
             (tcp & (out > 0) & (back > 0) & (rows["first_ns"] > self._turned_ns)).any()
         )
+        self.mirror.update(slots, rows)
         if self.turning.doubts:
             self._acknowledged(slots, rows)
         else:

@@ -3,6 +3,7 @@ copies."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -187,4 +188,47 @@ def mirror_is_taken_away_where_a_printer_is_missed(seed: int) -> Yard:
     y = from_then_on(small(seed, 200), 80, spread)
     for n in range(195):
         y.arp(1.3 + n, 1, y.pc, y.net + "99")
+    return y
+
+
+@visit(
+    "mirror-loss",
+    variants=[
+        {"seed": 2031, "share": 0.2},
+        {"seed": 2032, "share": 0.05},
+        {"seed": 2033, "share": 0.2, "topology": "single", "cams": 3},
+        {"seed": 2034, "share": 0.5},
+    ],
+)
+def mirror_drops_frames(seed: int, share: float, **k: Any) -> Yard:
+    """The mirror's port is slower than what it copies: of all frames a share is missing, whoever
+    sent them. All is well."""
+    y = small(seed, 100, **k)
+    chance = random.Random(seed)
+    y.frames = [f for f in y.frames if chance.random() >= share]
+    return y
+
+
+@visit("mirror-loss", "stream-loss", variants=[{"seed": 2081}])
+def mirror_drops_frames_and_a_camera_loses_more(seed: int) -> Yard:
+    """The mirror loses 5 % of all frames; on the way of the first camera, 25 % are lost."""
+    y = Yard(seed, cams=2)
+    y.well(100)
+    chance = random.Random(seed)
+    stream(y, y.cams[0], 1, 96, lose=lambda t, n: chance.random() < 0.25, delta=900)
+    stream(y, y.cams[1], 2, 96, transport="tcp", delta=900)
+    y.frames = [f for f in y.frames if chance.random() >= 0.05]
+    return y
+
+
+@visit("mirror-loss", "ntp-silent", variants=[{"seed": 2091}])
+def mirror_drops_frames_and_the_time_server_is_dead(seed: int) -> Yard:
+    """The mirror loses 5 % of all frames; the time server answers none of fourteen requests."""
+    y = small(seed, 150, ntp="host")
+    y.frames = [f for f in y.frames if f[1][6:12] != y.clock.raw]
+    for n in range(8):
+        y.ntp(3 + 17 * n, answer=False)
+        y.who(2.9 + 17 * n, y.cloud, y.clock)
+    chance = random.Random(seed)
+    y.frames = [f for f in y.frames if chance.random() >= 0.05]
     return y

@@ -43,7 +43,7 @@ def lost(watched: Watched) -> Iterable[Observation]:
         gaps[0].time_ns if gaps else 0, gaps[-1].time_ns if gaps else 0,
         "possible" if stream.uncertain else "certain",
         "error" if share > LIMITS.bad_share else None, _whose_loss(watched, count, len(gaps)),
-        weight=share, **watched.base,
+        weight=share, missing=share, **watched.base,
     )  # fmt: skip
     # the one reason for all of it, where the ends of key frames are what is lost
     tail, total = row.tail_lost, row.lost_unique
@@ -58,7 +58,7 @@ def lost(watched: Watched) -> Iterable[Observation]:
             )[-8:],
             severity="error" if share > LIMITS.bad_share else None,
             detail=(f"{100 * share:.2f} % of its packets lost over {seconds} s",),
-            covers=(f"stream-loss|{watched.anchor}",), weight=share, **watched.base,
+            covers=(f"stream-loss|{watched.anchor}",), weight=share, missing=share, **watched.base,
         )  # fmt: skip
 
 

@@ -115,5 +115,5 @@ def slow(watched: Watched) -> Iterable[Observation]:
         "stream-fps", watched.subject,
         {**watched.values, "fps": f"{fps:.1f}", "expected": f"{wanted:.3g}"},
         (evidence(now, row.last_packet, f"measured over the last {LIMITS.over_s} s"),),
-        detail=tuple(detail), **watched.base,
+        detail=tuple(detail), missing=1 - fps / wanted, **watched.base,
     )  # fmt: skip
