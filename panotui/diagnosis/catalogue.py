@@ -41,6 +41,7 @@ class FindingSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     relies: tuple[str, ...] = ()
     hold_s: float = 0.0
     clear_s: float = 5.0
+    moment: bool = False
     passing: bool = False
 
 

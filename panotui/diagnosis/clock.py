@@ -13,10 +13,11 @@ from collections import OrderedDict
 from msgspec import Struct
 from msgspec.structs import replace
 
-from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.facts import Facts, Observation, Rule, day_text, evidence
 from panotui.diagnosis.servers import together
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import (
+    NEVER,
     SECOND,
     AnyMessage,
     EvidenceRecord,
@@ -24,6 +25,7 @@ from panotui.model import (
     NtpMessage,
     RtcpReport,
 )
+from panotui.model.quantities import counted
 from panotui.site.addresses import INTERNET, scope_of
 from panotui.state.clock import LIMITS as CLOCK_LIMITS
 from panotui.state.clock import Side, TimeServer
@@ -35,6 +37,8 @@ _ADVICE = {
     " time server inside the site"
 }
 LIMITS = thresholds().clock
+MILLISECOND = SECOND // 1000
+EXPIRED = 45  # the TLS alert: certificate expired
 _REFUSES = frozenset({"DENY", "RSTR"})
 _NOT_YET = frozenset({"INIT", "STEP", "DROP", "RMOT", ""})
 _WANTS_KEY = frozenset({"AUTH", "AUTO", "CRYP", "NKEY"})
@@ -90,7 +94,9 @@ class TimeRule(Rule):
             out.extend([found] if found else [])
             out.extend(self._public(one, facts))
         silent = [o for o in out if o.id == "ntp-silent"]
-        out.extend(together(silent, _silence_text, "ntp", _ADVICE))
+        merged = list(together(silent, _silence_text, "ntp", _ADVICE))
+        within = {key for one in merged for key in one.covers}
+        out = [o if o.life_key in within else _unset(o, asked, facts) for o in (*out, *merged)]
         out.extend(self._clock(asked, facts))
         # for a public server only the time of its last request matters
         if any(o.id != "ntp-public" for o in out) or any(one.side.unanswered for one in asked):
@@ -253,6 +259,60 @@ class TimeRule(Rule):
                 server.last_ns or 0,
             )
         ]
+
+
+def _unset(seen: Observation, asked: list[_Asked], facts: Facts) -> Observation:
+    """Without time a wrong clock stays wrong, and every certificate looks expired: one cause."""
+    if seen.id != "ntp-silent" or seen.severity is not None:
+        return seen
+    port = seen.values["port"]
+    offs = [
+        one.side.clock_off_ns
+        for one in asked
+        if one.side.clock_off_ns is not None and (facts.port_of(one.client) or "") == port
+    ]
+    off_ns = offs[-1] if offs else 0
+    said = []
+    if abs(off_ns) > LIMITS.tls_fails_ms * MILLISECOND:
+        said.append(
+            f"the clock of {port or 'the appliance'} shows {day_text(seen.last_ns + off_ns)}"
+        )
+    refusing = _called_expired(port, facts)
+    if refusing:
+        said.append(
+            f"so it calls the certificates of {counted(len(refusing), 'endpoint')} expired"
+            if said
+            else f"the appliance calls good certificates of {counted(len(refusing), 'endpoint')}"
+            " expired: its clock is wrong"
+        )
+    if not said:
+        return seen
+    silence = seen.text or (
+        f"Time server {seen.values['server']} does not answer ({seen.values['count']} requests"
+        " without an answer)"
+    )
+    return replace(
+        seen, text=f"{silence}, and {', '.join(said)}",
+        evidence=(*seen.evidence[-6:], *refusing[-2:]),
+        blocks=(*seen.blocks, f"clock:{port}"),
+        detail=(*seen.detail, "TLS works again once the clock is set"),
+    )  # fmt: skip
+
+
+def _called_expired(port: str, facts: Facts) -> list[EvidenceRecord]:
+    """Endpoints whose certificate the appliance calls expired, and it is not, as far as is seen;
+    the alert of each."""
+    found = []
+    for target in facts.connects.ours():
+        last = next((a for a in reversed(target.recent) if a.alert is not None), None)
+        if last is None or last.alert is None or (facts.port_of(target.client) or "") != port:
+            continue
+        shown = last.certificate
+        over = shown is not None and (shown.not_after_ns or NEVER) < last.alert.time_ns
+        if last.alert.from_client and last.alert.code == EXPIRED and not over:
+            text = f"alert {EXPIRED} to {target.server}: certificate expired"
+            found.append(evidence(last.alert.time_ns, last.alert.packet, text))
+    return sorted(found, key=lambda e: e.time_ns)
 
 
 def _refused(seen: Observation, error: IcmpMessage) -> Observation:

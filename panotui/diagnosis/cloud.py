@@ -151,7 +151,7 @@ class ReachRule(Rule):
         # a firewall may well drop everything that the policy forbids
         if not any(f.beyond and allowed(f.host, f.target, facts) for f in failing):
             return []
-        trials = [f.trial() for f in failing if f.beyond]
+        trials = [f.trial() for f in failing if f.beyond and f.target.server not in facts.forged]
         for server, asked in facts.beyond.unanswered(facts.now_ns):
             way = (("port", asked.port), ("family", f"{asked.port} {asked.version}"))
             key = f"{'ntp-silent' if asked.dport == 123 else 'dns-timeout'}|{server}"

@@ -332,8 +332,9 @@ class Diagnosis:
                 life.told = life.announced = True
                 life.times -= 1
                 continue
+            over_ns = life.record.last_time_ns if life.spec.moment else life.seen_ns
             life.record = msgspec.structs.replace(
-                life.record, cleared_time_ns=life.seen_ns, hides=(), text=life.text
+                life.record, cleared_time_ns=over_ns, hides=(), text=life.text
             )
             cause = self._lives.get(life.record.hidden_by or "")
             if cause is not None and life.announced and _stood_alone(life, cause):

@@ -13,6 +13,8 @@ import ipaddress
 from collections import OrderedDict
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.servers import together
 from panotui.diagnosis.thresholds import thresholds
@@ -27,6 +29,7 @@ from panotui.model import (
     EvidenceRecord,
     IcmpMessage,
 )
+from panotui.model.quantities import counted
 from panotui.site.addresses import INTERNET, scope_of
 from panotui.state.connects import icmp_meaning
 from panotui.state.lookups import Given, Lookup, Seen, Useless
@@ -34,6 +37,7 @@ from panotui.state.resolvers import LIMITS as RESOLVER_LIMITS
 from panotui.state.resolvers import Lost, Resolver, Side
 
 LIMITS = thresholds().dns
+TIME_LIMITS = thresholds().clock
 ERRORS_MAX = 64
 # addresses to which well-known filters lead blocked names
 BLOCK_PAGES = tuple(map(ipaddress.ip_network, ("146.112.61.104/29", "208.91.112.52/30")))
@@ -169,21 +173,20 @@ class DnsRule(Rule):
                     f" {said} ({count})"
                 )
         newest = list(side.unanswered_seen)[-LIMITS.queries :]  # an older one may have been cut off
-        return [
-            Observation(
-                "dns-timeout",
-                resolver.address,
-                {**values, "count": str(side.unanswered)},
-                tuple(seen),
-                since,
-                side.unanswered_seen[-1][0] if side.unanswered_seen else 0,
-                detail=tuple(detail),
-                severity="warning" if others else None,
-                text=text,
-                action=action,
-                unheard=unheard(resolver.address, 53, newest[0][0], facts),
-            )
-        ]
+        silent = Observation(
+            "dns-timeout",
+            resolver.address,
+            {**values, "count": str(side.unanswered)},
+            tuple(seen),
+            since,
+            side.unanswered_seen[-1][0] if side.unanswered_seen else 0,
+            detail=tuple(detail),
+            severity="warning" if others else None,
+            text=text,
+            action=action,
+            unheard=unheard(resolver.address, 53, newest[0][0], facts),
+        )
+        return [_hung(silent, client, facts) or silent]
 
     def _silent_by_arp(self, facts: Facts) -> list[Observation]:
         """A resolver in the appliance's own network that does not answer ARP never gets a query."""
@@ -238,6 +241,34 @@ def _answering(server: str, client: str, since_ns: int, facts: Facts) -> list[st
         for r in facts.resolvers.resolvers.values()
         if r.address != server and (s := r.sides.get(client)) and s.last_answer_ns > since_ns
     ]
+
+
+def _hung(seen: Observation, client: str, facts: Facts) -> Observation | None:
+    """The resolver is the time server as well, and does neither: one host has one fault."""
+    address = seen.subject
+    clock = facts.clock.servers.get(address)
+    asked = clock.sides.get(client) if clock is not None else None
+    if asked is None or asked.unanswered < TIME_LIMITS.requests or seen.text is not None:
+        return None
+    owner = facts.claims.owner(address)
+    claim = facts.claims.claims(address, owner) if owner is not None else None
+    lives = claim is not None and claim.last.time_ns >= seen.first_ns
+    proofs = [evidence(t, p, "time request, no answer") for t, p in asked.asked]
+    alive = ", although it answers ARP" if lives else ""
+    gateway = address in facts.view.facts.gateways
+    return replace(
+        seen,
+        text=f"{address} answers neither name queries nor time requests{alive}"
+        f" ({seen.values['count']} queries, {counted(asked.unanswered, 'time request')})",
+        action=seen.action
+        or (
+            f"Look at the {'router' if gateway else 'host'} {address} itself: its services hang, or"
+            " its firewall drops what comes in; restart it, or set another DNS and time server"
+        ),
+        evidence=tuple(sorted((*seen.evidence[-5:], *proofs[-3:]), key=lambda e: e.time_ns)),
+        first_ns=min(seen.first_ns, *(t for t, _ in asked.asked)) if asked.asked else seen.first_ns,
+        covers=(f"ntp-silent|{address}",),
+    )
 
 
 def _other_resolver(server: str, who: str, facts: Facts) -> str | None:

@@ -100,6 +100,8 @@ class Facts(Struct):
     changed: I64 | None = None  # slots of `flows` that changed in this tick
     port_records: tuple[PortRecord, ...] = ()
     violations: tuple[ViolationRecord, ...] = ()
+    # addresses to which forged answers lead (`forged`): what fails there says nothing of the way
+    forged: frozenset[str] = frozenset()
     camera_streams: dict[str, list[StreamState]] = field(default_factory=dict)
     _columns: tuple[I64, I64, FlowColumns] | None = None  # of `changed`
 

@@ -116,6 +116,7 @@ class ForgedNamesRule(Rule):
         for whose in [w for w, row in self._forged.items() if row.alone >= LIMITS.alone]:
             del self._forged[whose]
         groups: dict[tuple[str, str, str], list[_Forged]] = {}
+        facts.forged = frozenset()
         for row in self._forged.values():
             if not (facts.is_appliance(row.client) or row.client in facts.view.facts.resolvers):
                 continue
@@ -124,6 +125,8 @@ class ForgedNamesRule(Rule):
                 continue  # two answers of the service's own pool: the question was doubled
             kind = "late" if genuine[0] else "first"
             groups.setdefault((row.client, row.server, kind), []).append(row)
+            if kind == "first":
+                facts.forged |= _addresses(row.first)
         return [_observation(kind, rows, facts) for (_, _, kind), rows in groups.items()]
 
 

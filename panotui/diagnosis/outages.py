@@ -228,7 +228,10 @@ def alike(failing: list[Failing], facts: Facts) -> Iterable[Observation]:
             evidence=tuple(e for f in found[:4] for e in _two(f)),
             first_ns=first, last_ns=max(f.attempt.last_ns for f in found),
             covers=tuple(f.seen.life_key for f in found), asker=found[0].target.client,
-            relies=tuple(f"endpoint:{name}" for name in names),
+            relies=(
+                *(f"endpoint:{name}" for name in names),
+                *((f"clock:{found[0].way}",) if all(f.attempt.distrusts for f in found) else ()),
+            ),
             detail=tuple(f"{f.host}: {f.attempt.words()}" for f in found[:6]),
         )  # fmt: skip
 

@@ -149,6 +149,8 @@ class ViolationRule(Rule):
             leak = Observation(
                 "stream-leak", f"{v.src} - {v.dst}", values, seen, first, last, flow=v.flow,
                 camera=own.address if own is not None else None,
+                # passwords that are tried from outside are a part of it
+                covers=(f"cleartext|{v.src} > {v.dst}:{v.dport or 0}",),
             )  # fmt: skip
             if v.transport == "tcp" and tried is not None and not tried.connected_ns:
                 return replace(

@@ -401,6 +401,17 @@ class Security(Table, frozen=True):
     beacon_least_s: Seconds
 
 
+class Queued(Table, frozen=True):
+    """Of `diagnosis.queued`."""
+
+    recent_ns: Nanoseconds
+    grown: Amount
+    rtt_ms: Amount
+    handshakes: Count
+    upload_bps: Amount
+    upload_ratio: Amount
+
+
 class Sight(Table, frozen=True):
     """Of `diagnosis.sight`."""
 
@@ -479,6 +490,7 @@ class Thresholds(Table, frozen=True):
     mirror: Mirror
     outages: Outages
     security: Security
+    queued: Queued
     sight: Sight
     silence: Silence
     topology: Topology

@@ -16,6 +16,7 @@ from panotui.diagnosis.catalogue import alerts, says_no_more
 from panotui.diagnosis.cloud import AMAZON, TABLE_MAX
 from panotui.diagnosis.facts import Facts, Observation, Rule, day_text, evidence
 from panotui.model import (
+    NEVER,
     AnyMessage,
     Confidence,
     EvidenceRecord,
@@ -60,6 +61,7 @@ class _Failure(Struct):
     count: int = 0
     flow: str | None = None
     works: bool = False  # the handshake succeeded anyway
+    clock: bool = False  # the appliance calls a certificate expired that is not, as far as is seen
     distrust: bool = False  # the appliance rejects the server's certificate
 
 
@@ -203,6 +205,8 @@ class TlsRule(Rule):
         failure.confidence = "possible" if message.level is None else None
         # a client that rejects Amazon's own certificate has a wrong clock, and nobody intercepts
         theirs = message.from_client and not handshake.genuine
+        ends = handshake.not_after_ns or NEVER
+        failure.clock = message.from_client and message.code == _EXPIRED and ends >= message.time_ns
         failure.distrust = theirs and message.code in _DISTRUST
 
     def _fail(
@@ -297,7 +301,7 @@ class TlsRule(Rule):
                 flow=newest.flow,
                 key=f"{newest.values['port']} {who}",
                 blocks=tuple(f"endpoint:{h}" for h in hosts),
-                relies=tuple(f"endpoint:{h}" for h in hosts),
+                relies=(*(f"endpoint:{h}" for h in hosts), *_by_clock(newest)),
                 covers=(
                     *((f"proxy-seen|{newest.values['server']}",) if alike else ()),
                     *(f"{k}|{h}" for h in hosts for k in _FOLLOWS if alike),
@@ -305,6 +309,11 @@ class TlsRule(Rule):
                 ),
                 text=text,
             )
+
+
+def _by_clock(failure: _Failure) -> tuple[str, ...]:
+    """The tag of the clock, if that makes the appliance call a certificate expired."""
+    return (f"clock:{failure.values['port']}",) if failure.clock else ()
 
 
 def _covers(name: str, host: str) -> bool:

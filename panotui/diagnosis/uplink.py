@@ -13,6 +13,7 @@ from panotui.diagnosis.cloud import HOUR, SUPPORT_ENDED_NS
 from panotui.diagnosis.cloud import LIMITS as CLOUD_LIMITS
 from panotui.diagnosis.facts import LIMITS as COMMON_LIMITS
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.queued import Queued
 from panotui.model import (
     I64,
     SECOND,
@@ -66,6 +67,7 @@ class UplinkRule(Rule):
         self._until_ns = 0  # time alone changes the findings then
         self._looked_ns = 0
         self._spans: deque[_Span] = deque(maxlen=64)  # of the last two minutes
+        self._queued = Queued()
         self._lossy = False  # something was sent again in these, or since
         # by slot of the flow table, at the last check
         self._key: U64 = np.zeros(0, np.uint64)
@@ -198,6 +200,9 @@ class UplinkRule(Rule):
         lots = _lottery(facts)
         if lots is not None:
             return [lots]
+        full = self._queued.observed(facts)
+        if full is not None:
+            return [full]
         if not parts:
             return []
         rows = facts.flows.rows[facts.flows.live & facts.flows.endpoint]

@@ -57,6 +57,9 @@ class Side(Struct):
     stratum: int | None = None
     leap: int | None = None
     kiss: str | None = None  # kiss code of a stratum-0 answer: RATE, DENY; may be empty
+    stamp_off_ns: int | None = None  # the client's newest stamp minus the time of its request,
+    stamp_ns: int = 0  # and that time
+    clock_off_ns: int | None = None  # the same, if two requests agree: some clients send no time
     answer_packet: int = 0
     answer_ns: int = 0
     ahead_ns: float | None = None  # the server's time minus the capture's, when last in time
@@ -194,12 +197,26 @@ class ClockBook:
         if 0 < message.poll <= 17:
             server.poll_s = float(2**message.poll)
         side.unanswered += 1
+        self._stamped(side, message)
         side.asked = [*side.asked, (message.time_ns, message.packet)][-SHOWN:]
         while len(self._waiting) >= WAITING_MAX:
             self._waiting.popitem(last=False)
         self._waiting[key] = Exchange(
             message.src, message.time_ns, message.packet, message.transmit_ns, message.receive
         )
+
+    @staticmethod
+    def _stamped(side: Side, message: NtpMessage) -> None:
+        """What a request says of the client's clock, if its stamp is a time at all."""
+        if message.transmit_ns is None:
+            side.stamp_off_ns = side.clock_off_ns = None
+            return
+        off = message.transmit_ns - message.time_ns
+        before = side.stamp_off_ns
+        if before is None or message.time_ns - side.stamp_ns >= LIMITS.steady_after_ns:
+            agrees = before is not None and abs(off - before) <= LIMITS.steady_ns
+            side.clock_off_ns = off if agrees else None
+            side.stamp_off_ns, side.stamp_ns = off, message.time_ns
 
     def _answer(self, message: NtpMessage) -> None:
         if self._from_elsewhere(message):

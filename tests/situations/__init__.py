@@ -28,6 +28,8 @@ from tests.situations import (
     reports_network,
     reports_streams,
     turns,
+    turns_hosts,
+    turns_more,
     vantages,
     visits_cameras,
     visits_cloud,
@@ -45,7 +47,8 @@ __all__ = [
     "cameras", "counted", "days_faults", "days_network", "days_places", "days_unknown",
     "days_well", "endpoints", "fates", "films", "hangs", "healthy", "names", "neighbours",
     "odd_sites", "plant_more", "plant_names", "plant_ways", "plant_well", "ports",
-    "reports_cameras", "reports_cloud", "reports_network", "reports_streams", "turns", "vantages",
+    "reports_cameras", "reports_cloud", "reports_network", "reports_streams", "turns",
+    "turns_hosts", "turns_more", "vantages",
     "visits_cameras", "visits_cloud", "visits_files", "visits_network", "visits_path",
     "visits_streams", "visits_well",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from panotui.diagnosis.cameras.words import about, anchor_of, stream_anchor, subject_of, whose
 from panotui.diagnosis.facts import Facts, Observation, evidence
 from panotui.diagnosis.thresholds import thresholds
-from panotui.model import APPS, EvidenceRecord, address_text
+from panotui.model import APPS, SECOND, EvidenceRecord, address_text
 from panotui.state.camera import Camera
 from panotui.state.connects import recent
 
@@ -16,6 +16,7 @@ RTSP = APPS.index("rtsp")
 LOOKED_AT = 16  # flows per tick
 READERS_MAX = 512
 _PACE = ("stream-jitter", "stream-fps", "stream-timestamps")
+_ENDS = ("rtsp-keepalive", "rtsp-timeout", "rtsp-closed")
 LIMITS = thresholds().cameras.readers
 
 
@@ -28,6 +29,16 @@ def _of_pace(camera: Camera, client: str, facts: Facts) -> tuple[str, ...]:
         if s.dst == client
     ]
     return tuple(f"{name}|{anchor}" for anchor in anchors for name in _PACE)
+
+
+def _of_ends(camera: Camera, client: str, since_ns: int) -> tuple[str, ...]:
+    """The end of a session whose reader took nothing then: what it did not read or send."""
+    near_ns = int(LIMITS.shut_s * SECOND)
+    ended = (
+        session.client == client and session.ended and abs(session.ended_ns - since_ns) <= near_ns
+        for session in camera.sessions.values()
+    )  # fmt: skip
+    return tuple(f"{name}|{anchor_of(camera)}" for name in _ENDS) if any(ended) else ()
 
 
 class SlowReaders:
@@ -81,7 +92,7 @@ class SlowReaders:
                 {**about(camera), "client": f"The appliance ({own})" if own else client,
                  "count": str(count), "shut": shut},
                 (seen,), since, since,
-                covers=_of_pace(camera, client, facts),
+                covers=(*_of_pace(camera, client, facts), *_of_ends(camera, client, since)),
                 severity="info" if foreign else None,
                 camera=camera.address, key=f"{anchor_of(camera)}|{client}" if foreign else None,
             )  # fmt: skip

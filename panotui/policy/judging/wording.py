@@ -21,7 +21,7 @@ from panotui.policy.judging.judge import Judge
 from panotui.policy.rules import LISTEN_TEXT, HostMatch, Rule
 from panotui.site.facts import GROUP, Who
 from panotui.site.hosts import canonical_host
-from panotui.site.names import HostName
+from panotui.site.names import TUNNEL, HostName
 
 NEAREST_MAX = 3
 
@@ -65,7 +65,11 @@ def peer(judge: Judge, address: str, who: int) -> str:
 
 
 def service(facts: FlowFacts) -> str:
-    """Transport and port as one word: "tcp/443", "icmp type 8"."""
+    """Transport and port as one word: "tcp/443", "icmp type 8"; through a proxy those of the far
+    end.
+    """
+    if 0 < facts.tunnel < TUNNEL:
+        return f"{facts.transport}/{facts.tunnel}"
     if facts.transport in ("tcp", "udp"):
         return f"{facts.transport}/{facts.dport}"
     if facts.transport in ("icmp", "icmp6"):
@@ -79,6 +83,8 @@ def _named(facts: FlowFacts, decision: Decision) -> str:
         return facts.server
     if host.name == facts.server:
         return host.name
+    if facts.tunnel:
+        return f"{host.name} through the proxy {facts.server} ({facts.transport}/{facts.dport})"
     outer = ", the outer name of an encrypted hello" if host.ech else ""
     return f"{host.name} ({facts.server}{outer})"
 
@@ -170,6 +176,12 @@ def _unlisted_port_text(judge: Judge, f: FlowFacts, d: Decision) -> str:
 
 
 def _cleartext_text(judge: Judge, f: FlowFacts, d: Decision) -> str:
+    if f.app == "http-connect" and not f.tunnel:
+        asked = d.host.name if d.host is not None else "the internet"
+        return (
+            f"The appliance asks the proxy {f.server} ({service(f)}) for {asked}; it should reach"
+            " it directly, by TLS"
+        )
     what = f.app if f.app and f.app != "other" else "something else"
     return f"{_named(f, d)} wants TLS on {service(f)}, but the bytes are {what}"
 
