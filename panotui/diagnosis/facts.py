@@ -50,6 +50,8 @@ from panotui.state.streams import StreamBook, StreamState
 from panotui.state.visibility import Visibility
 
 LIMITS = thresholds().common
+SEEN = thresholds().vantage
+SIGHT = thresholds().sight
 
 
 NOBODY = Heard({}, {})
@@ -104,6 +106,13 @@ class Facts(Struct):
     forged: frozenset[str] = frozenset()
     camera_streams: dict[str, list[StreamState]] = field(default_factory=dict)
     _columns: tuple[I64, I64, FlowColumns] | None = None  # of `changed`
+
+    @property
+    def nobody(self) -> bool:
+        """No host here is the appliance, for all that is seen: nothing is judged as its own."""
+        seen = self.counters.packets >= SEEN.packets or len(self.visibility.hosts) > SEEN.hosts
+        waited = self.now_ns - self.started_ns >= SIGHT.appliance_ns
+        return seen and waited and not self.view.facts.appliance_known
 
     @property
     def lacks(self) -> str:

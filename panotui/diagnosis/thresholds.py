@@ -470,6 +470,7 @@ class Vantage(Table, frozen=True):
     """Of `diagnosis.vantage`."""
 
     packets: Count
+    hosts: Count
 
 
 class Thresholds(Table, frozen=True):

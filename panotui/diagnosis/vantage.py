@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, clock_text, evidence
-from panotui.diagnosis.sight import LIMITS as SIGHT_LIMITS
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, EvidenceRecord
 from panotui.model.quantities import counted
@@ -43,11 +42,8 @@ class VantageRule(Rule):
             out.append(Observation("capture-snapped", "capture", values, (said,)))
         elif facts.visibility.bare:
             out.append(_bare(facts))
-        seen = facts.counters.packets >= LIMITS.packets or len(facts.visibility.hosts) > 4
-        waited = facts.now_ns - facts.started_ns >= SIGHT_LIMITS.appliance_ns
-        absent = not facts.view.facts.appliance_known
-        told = absent and seen and waited
-        if out or (absent and not told):
+        told = facts.nobody
+        if out or not (told or facts.view.facts.appliance_known):
             self.due(facts.now_ns + 10 * SECOND)  # the numbers in their sentences
         if told:
             out.append(Observation("no-appliance", "site"))

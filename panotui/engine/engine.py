@@ -77,7 +77,7 @@ from panotui.state.tracking import ConnectionTracking
 from panotui.state.verdicts import VerdictBook
 from panotui.state.visibility import Visibility
 
-SET_BACK_NS = 60 * SECOND
+SET_BACK_NS = 3 * SECOND  # as in `runtime.seconds`
 RULED_S = 10  # seconds of a port's rates that rules use
 
 
@@ -520,7 +520,7 @@ class Engine:
         facts.plain = tuple(visibility.plain(self.now_ns, macs))
         facts.one_way = visibility.all_one_way()
         one_way = frozenset(n for m, n in macs.items() if visibility.unseen((m,)))
-        view.set_sight(facts.one_way, one_way, visibility.unread)
+        view.set_sight(facts.one_way, one_way, visibility.unread, facts.nobody)
 
     def _what_woke(self) -> frozenset[str]:
         """Changes since the last tick, by the names of `Rule.wakes`."""

@@ -36,6 +36,7 @@ from panotui.model import (
 from panotui.model.flow_rows import FlowRows, joined
 from panotui.model.foreseen import Foreseen
 from panotui.runtime.seconds import SecondSplitter
+from panotui.runtime.set_forward import SetForward
 from panotui.sources.files.merge import merge
 from panotui.sources.files.source import FileSource
 
@@ -139,6 +140,7 @@ class MeterPump(ABC):
         self.meter = Meter(self.settings, index, cuts_bulk=live)
         self.taps: list[Tap] = []
         self._splitter = SecondSplitter()
+        self._forward = SetForward()
         self._finished = False
         self._ticked_ns = 0
         self._nothing_new = False  # ... came since that tick; earlier ticks may be skipped
@@ -203,6 +205,16 @@ class MeterPump(ABC):
     def feed(self, batch: PacketBatch) -> None:
         """Meter one batch and report what is due."""
         self.count(batch)
+        start = 0
+        for row, since_ns, until_ns in () if self.live else self._forward.gaps(batch):
+            if row > start:
+                self._feed(batch.slice(start, row))
+            start = row
+            self.meter.note_blind(since_ns, until_ns)
+            self._splitter.skip(since_ns, until_ns)
+        self._feed(batch if not start else batch.slice(start, len(batch)))
+
+    def _feed(self, batch: PacketBatch) -> None:
         if batch.time_ns[0] // SECOND != batch.time_ns[-1] // SECOND:
             self.meter.look_ahead(batch)
         parts: Iterable[tuple[PacketBatch, I64]] = self._splitter.parts(batch)

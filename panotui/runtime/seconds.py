@@ -16,10 +16,17 @@ from panotui.model import (
 _FINE_TICKS = 60  # seconds, then minutes, then one jump
 
 
-# Packets are out of order by seconds at most; a larger step back means that the capture's clock was
-# set back. This is accepted once per this many packets, since each jump forward costs ticks, and
-# less and less often if it happens again and again (two clocks in one capture, a broken clock).
-_SET_BACK_NS = 60 * SECOND
+# Packets are out of order by a second or two at most. A larger step back, behind which so many
+# packets in a row stay, means that the capture's clock was set back. This is accepted once per this
+# many packets, since each jump forward costs ticks, and less and less often if it happens again and
+# again (two clocks in one capture, a broken clock).
+_SET_BACK_NS = 3 * SECOND
+
+
+_STAYS_ROWS = 64
+
+
+_FAR_BACK_NS = 60 * SECOND  # no order is as bad: one packet suffices
 
 
 _SET_BACK_ROWS = 1_000
@@ -52,7 +59,7 @@ def gap_ticks(last_ns: int, next_ns: int) -> Iterator[int]:
 class SecondSplitter:
     """Splits batches where the running maximum of packet time enters a new second.
 
-    The maximum falls if the capture's clock was set back by more than a minute, so that ticks
+    The maximum falls if the capture's clock was set back by seconds or more, so that ticks
     continue; otherwise nothing would be reported until the old time is reached again.
     """
 
@@ -61,6 +68,7 @@ class SecondSplitter:
         self.ticked_ns = 0  # last tick, a whole second
         self.begun = False  # there was a packet, or a tick
         self._skipped = (0, 0)
+        self._late = 0  # packets in a row that came after one that is seconds newer
         self._rows_since = self._rows_needed = _SET_BACK_ROWS  # since the clock was last set back
 
     def skip(self, since_ns: int, until_ns: int) -> None:
@@ -100,12 +108,26 @@ class SecondSplitter:
         np.maximum(running, self.highest_ns, out=running)
         start = 0
         while True:
-            behind = np.flatnonzero(running[start:] - time_ns[start:] > _SET_BACK_NS)
+            behind_ns = running[start:] - time_ns[start:]
+            if int(behind_ns.max()) <= _SET_BACK_NS:
+                self._late = 0
+                self._rows_since += len(time_ns) - start
+                return running
+            late = self._late_in_a_row(behind_ns)
+            behind = np.flatnonzero((late >= _STAYS_ROWS) | (behind_ns > _FAR_BACK_NS))
             behind = behind[behind + self._rows_since >= self._rows_needed]
             if not len(behind):
+                self._late = int(late[-1])
                 self._rows_since += len(time_ns) - start
                 return running
             start += int(behind[0])
             running[start:] = np.maximum.accumulate(time_ns[start:])
-            self._rows_since = 0
+            self._rows_since = self._late = 0
             self._rows_needed = min(2 * self._rows_needed, _SET_BACK_ROWS_MOST)
+
+    def _late_in_a_row(self, behind_ns: I64) -> I64:
+        """(n,) the number of late rows in a row that each of these ends, 0 if it is not late."""
+        place = np.arange(len(behind_ns))
+        in_time = np.maximum.accumulate(np.where(behind_ns <= _SET_BACK_NS, place, -1))
+        late: I64 = place - in_time + np.where(in_time < 0, self._late, 0)
+        return late

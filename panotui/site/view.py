@@ -84,6 +84,7 @@ class SiteView:
     def __init__(self, site: Site, vantage: str | None = None) -> None:
         self.site = site
         self.vantage = site.site.vantage or vantage
+        self.nobody = False  # no host here is the appliance, for all that is seen
         self.one_way = False  # no host is seen in both directions
         self.one_way_ports: frozenset[str] = frozenset()  # ports seen in one direction only
         self.cut_short = False  # frames are truncated: names are not read
@@ -235,12 +236,16 @@ class SiteView:
             self._observe_pair(int(mac), str(ipaddress.IPv4Address(int(raw))))
         self.settle()
 
-    def set_sight(self, one_way: bool, ports: frozenset[str], cut_short: bool) -> None:
+    def set_sight(
+        self, one_way: bool, ports: frozenset[str], cut_short: bool, nobody: bool = False
+    ) -> None:
         """Set what is visible from this vantage: one direction only (of all or of some ports),
-        truncated frames.
+        truncated frames, no appliance.
         """
-        if (one_way, ports, cut_short) != (self.one_way, self.one_way_ports, self.cut_short):
+        before = self.one_way, self.one_way_ports, self.cut_short, self.nobody
+        if (one_way, ports, cut_short, nobody) != before:
             self.one_way, self.one_way_ports, self.cut_short = one_way, ports, cut_short
+            self.nobody = nobody
             self.version += 1
 
     def settle(self) -> bool:

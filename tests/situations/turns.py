@@ -11,6 +11,7 @@ from tests.situations.visit import visit
 from tests.situations.visits_well import small
 from tests.situations.yard import Host, Yard
 from tests.situations.yard_camera import stream
+from tests.situations.yard_files import pcap
 from tests.situations.yard_tcp import ACK, PSH, mac
 
 
@@ -232,3 +233,28 @@ def mirror_drops_frames_and_the_time_server_is_dead(seed: int) -> Yard:
     chance = random.Random(seed)
     y.frames = [f for f in y.frames if chance.random() >= 0.05]
     return y
+
+
+def clock_jumps(y: Yard, at: float, by: float) -> Yard:
+    """The file of a capture whose clock is set by some seconds at a moment."""
+    frames = [(t + by if t >= at else t, f, i) for t, f, i in y.sorted()]
+    y.file = pcap(y, frames=frames)
+    return y
+
+
+@visit(
+    file=True,
+    variants=[
+        {"seed": 2041, "by": -20.0},
+        {"seed": 2042, "by": -45.0, "end": 100},
+        {"seed": 2043, "by": -59.0, "end": 110},
+        {"seed": 2044, "by": -5.0, "end": 84},
+        {"seed": 2045, "by": 6.0},
+        {"seed": 2046, "by": 20.0, "end": 100},
+        {"seed": 2047, "by": 55.0},
+        {"seed": 2048, "by": 20.0, "cams": 3, "topology": "single"},
+    ],
+)
+def capturing_clock_is_set(seed: int, by: float, end: int = 160, **k: Any) -> Yard:
+    """The clock of the capturing machine is set by some seconds after 80 s. All is well."""
+    return clock_jumps(small(seed, end, **k), 80, by)

@@ -143,3 +143,33 @@ def camera_freezes_and_then_does_not_answer(seed: int, gap: float) -> Yard:
             y.who(at + 1 + k, v.me, cam, answers=False)
         at += 12
     return y
+
+
+@visit(variants=[{"seed": 2301}, {"seed": 2302, "often": 3}], info=("no-appliance",))
+def laptop_and_no_appliance(seed: int, often: int = 0) -> Yard:
+    """A capture without the appliance and without a site file: a laptop uses the internet, which is
+    nobody's violation. The second also posts logs to AWS now and then."""
+    y = Yard(seed)
+    y.sitetext = ""
+    y.who(0.1, y.pc, y.router)
+    for n in range(20):
+        t = 1 + 5 * n
+        name = ("www.example.com", "mail.example.net", "update.example.org")[n % 3]
+        y.A[name] = [f"93.184.{n % 3 + 10}.34"]
+        y.visit(t, name, client=y.pc)
+        if often and n % often == 0:
+            y.visit(t + 1, y.LOGS, client=y.pc)
+        y.arp(t + 2.5, 1, Host("3c:52:82:01:02:03", y.net + "44"), y.router.ip)
+    return y
+
+
+@visit(variants=[{"seed": 2311}], violations=1, also=("policy-drift", "unlisted-endpoint"))
+def appliance_without_a_site_file_asks_for_more(seed: int) -> Yard:
+    """Nobody says who the appliance is, but it shows by what it does; it uses a host that the
+    policy does not know."""
+    y = small(seed, 90)
+    y.sitetext = ""
+    y.A["telemetry.example.com"] = ["93.184.13.7"]
+    for n in range(3):
+        y.visit(12 + 20 * n, "telemetry.example.com")
+    return y

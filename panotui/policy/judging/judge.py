@@ -87,9 +87,10 @@ class Judge:
 
     def _assumed(self, f: FlowFacts) -> FlowFacts:
         """While the appliance is unknown, a local host that connects to the internet or to a camera
-        counts as the appliance.
+        counts as the appliance; once it is clear that none is here, no host does: what a laptop may
+        do is not this policy's.
         """
-        if self.facts.appliance_known or (f.client_who | f.server_who) & Who.APPLIANCE:
+        if f.nobody or self.facts.appliance_known or (f.client_who | f.server_who) & Who.APPLIANCE:
             return f
         outside = f.server_who & Who.INTERNET or f.server_who & Who.CAMERA or f.app in RTSP_APPS
         if f.client_who & Who.LOCAL and not f.client_who & KNOWN_LOCAL and outside:

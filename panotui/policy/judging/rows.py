@@ -651,6 +651,7 @@ class _Columns:
             settled=bool(self.settled[index]),
             own=bool(self.own[index]),
             cut=view.cut_short,
+            nobody=view.nobody,
             one_way=view.one_way or (port >= 0 and self.owner.ports[port] in view.one_way_ports),
         )
 
