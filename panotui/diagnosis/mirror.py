@@ -17,9 +17,16 @@ from panotui.model.arrays import among
 from panotui.model.quantities import counted
 
 MINUTE = 60 * SECOND
+TWICE = 2
 LIMITS = thresholds().mirror
 _KINDS = {"gre": "GRE or ERSPAN", "vxlan": "VXLAN", "geneve": "GENEVE"}
 _TUNNELS = np.array([APPS.index(name) for name in _KINDS], np.uint8)
+
+
+def _often(copies: int, packets: int) -> str:
+    """How often each packet comes, of which so many are copies: "twice" where only some do."""
+    each = round(packets / max(1, packets - copies))
+    return "twice" if each <= TWICE else f"{each} times"
 
 
 class _Tunnel(Struct, frozen=True):
@@ -69,7 +76,11 @@ class MirrorRule(Rule):
                 Observation(
                     "mirror-duplicates",
                     "mirror",
-                    {"copies": str(every), "packets": str(counters.packets)},
+                    {
+                        "copies": str(every),
+                        "packets": str(counters.packets),
+                        "often": _often(copies, packets),
+                    },
                     (evidence(*facts.ports.copied, f"the newest of {every} repeated frames"),),
                 )
             )

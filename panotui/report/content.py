@@ -434,7 +434,7 @@ def limits_said(story: Story) -> list[tuple[str, str]]:
 _LIMITS = {
     "malformed": "packets could not be read to the end (malformed, or cut by the capture).",
     "snapped": "packets were cut short by the capture: their content was not looked at.",
-    "mirror_duplicates": "packets came twice from the mirror; each was counted once.",
+    "mirror_duplicates": "packets came again from the mirror; each was counted once.",
     "control_skipped": "control packets were over the budget and not looked at one by one.",
     "connections_skipped": "connections were too many at once: how they ended was not looked at.",
     "flows_evicted": "flows were forgotten because the table was full.",

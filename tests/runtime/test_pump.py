@@ -193,3 +193,29 @@ def test_two_clocks_that_take_turns_cost_few_ticks() -> None:
     splitter = SecondSplitter()
     ticks = sum(len(due) for _, due in splitter.parts(batch(times)))
     assert ticks < 10 * 130
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000, 10_000])
+def test_ticks_go_on_when_the_clock_is_set_back_by_seconds(size: int) -> None:
+    """Once so many packets in a row are late, whatever the batches."""
+    start = 500_000 * SECOND
+    times = [start + i * SECOND // 100 for i in range(2000)]
+    times += [start + 10 * SECOND + i * SECOND // 100 for i in range(2000)]
+    splitter = SecondSplitter()
+    ticks: list[int] = []
+    for at in range(0, len(times), size):
+        for _, due in splitter.parts(batch(times[at : at + size])):
+            ticks += due.tolist()
+    assert ticks == [
+        *range(start + SECOND, start + 20 * SECOND, SECOND),
+        *range(start + 11 * SECOND, start + 30 * SECOND, SECOND),
+    ]
+
+
+def test_a_few_late_packets_set_no_clock_back() -> None:
+    start = 500_000 * SECOND
+    times = [start + i * SECOND // 100 for i in range(2000)]
+    times[1500:1530] = [at - 5 * SECOND for at in times[1500:1530]]
+    splitter = SecondSplitter()
+    ticks = [at for _, due in splitter.parts(batch(times)) for at in due.tolist()]
+    assert ticks == list(range(start + SECOND, start + 20 * SECOND, SECOND))

@@ -258,3 +258,14 @@ def clock_jumps(y: Yard, at: float, by: float) -> Yard:
 def capturing_clock_is_set(seed: int, by: float, end: int = 160, **k: Any) -> Yard:
     """The clock of the capturing machine is set by some seconds after 80 s. All is well."""
     return clock_jumps(small(seed, end, **k), 80, by)
+
+
+@visit(
+    info=("mirror-duplicates",),
+    variants=[{"seed": 2121, "times": 2}, {"seed": 2122, "times": 3}, {"seed": 2123, "times": 4}],
+)
+def each_frame_comes_several_times(seed: int, times: int) -> Yard:
+    """A host captures each frame at several layers of its stack, microseconds apart."""
+    y = small(seed, 60)
+    y.frames = [(t + 0.000002 * k, f, i) for t, f, i in y.frames for k in range(times)]
+    return y
