@@ -85,6 +85,7 @@ def rejudge(site: Site, snapshot: Snapshot, flows: Sequence[FlowRecord]) -> Reju
     """Judge `flows` of a recording that ended as `snapshot` under `site`."""
     view = SiteView(_completed(site, snapshot), snapshot.site.vantage)
     view.one_way = snapshot.site.one_way
+    view.nobody = any(f.id == "no-appliance" and not f.cleared_time_ns for f in snapshot.findings)
     names = NameBook(flows_max=max(1, len(flows)))
     judge = RowJudge(view, names)
     interfaces = tuple(p.interface or p.name for p in snapshot.ports)
@@ -228,6 +229,8 @@ def _names_of(number: int, flow: FlowRecord, resolver: str) -> Iterable[AnyMessa
         yield NotTls(looks_like=flow.app or "other", **at)
     if not flow.host:
         return
+    if flow.app == "http-connect":  # through a proxy; to which port of the far end is not kept
+        yield HttpMessage(from_client=True, method="CONNECT", path=flow.host, **at)
     if flow.host_source == "sni":
         yield TlsClientHello(sni=flow.host, alpn=(flow.alpn,) if flow.alpn else (), **at)
     elif flow.host_source == "http":

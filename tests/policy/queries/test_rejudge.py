@@ -20,6 +20,7 @@ from panotui.recording.rejudged import RejudgedRecording
 from panotui.report.analysis import schema
 from panotui.site.file import parse_site
 from tests.captures import capture
+from tests.situations import SITUATIONS
 
 DEMO = Path(sources.__file__).parent / "demo"
 SITE = (DEMO / "site.toml").read_text("utf-8")
@@ -117,3 +118,17 @@ def test_without_another_site_file_nothing_is_compared(tmp_path: Path) -> None:
     folder = recorded(DEMO / "site.pcapng.zst", SITE, tmp_path)
     done = CliRunner().invoke(command, [str(folder), "--json"], standalone_mode=False)
     assert "verdict_changes" not in json.loads(done.output)
+
+
+@pytest.mark.parametrize(
+    ("name", "violations"),
+    [("explicit-proxy-for-everything-1", 0), ("laptop-and-no-appliance-1", 0)],
+)
+def test_what_the_flows_do_not_say_of_themselves_is_kept(name: str, violations: int) -> None:
+    """The far end behind a proxy; that no appliance was seen."""
+    one = SITUATIONS[name]
+    engine = one.watch()
+    again = rejudge(one.site(), engine.snapshot(), list(engine.flow_records()))
+    assert len(again.flows) > 10
+    assert again.changes == ()
+    assert len(again.snapshot.violations) == violations
