@@ -173,3 +173,21 @@ def appliance_without_a_site_file_asks_for_more(seed: int) -> Yard:
     for n in range(3):
         y.visit(12 + 20 * n, "telemetry.example.com")
     return y
+
+
+@visit("proxy-seen", variants=[{"seed": 2321}], violations=1, also=("unlisted-endpoint",))
+def proxy_leads_to_a_host_that_no_rule_allows(seed: int) -> Yard:
+    """An application reaches a host that the policy does not know through a proxy inside."""
+    y = Yard(seed)
+    y.well(70)
+    p = Host("00:0c:29:65:43:22", y.net + "89")
+    y.who(0.5, y.cloud, p)
+    for n in range(3):
+        host = "telemetry.example.com"
+        c = y.tcp(y.cloud, p, 3128, rtt=0.001)
+        a = c.open(9 + 16 * n)
+        a = c.say(a, f"CONNECT {host}:8443 HTTP/1.1\r\nHost: {host}:8443\r\n\r\n".encode())
+        a = c.say(a + 0.05, b"HTTP/1.1 200 Connection established\r\n\r\n", False)
+        a = c.finish(c.flight(c.hello(a, host), host))
+        c.close(c.data(a) + 1)
+    return y
