@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # ever delayed for longer.
 RINGS_BYTES = 32 << 20
 SNAP_BYTES = 256  # of bulk packets
+FLOWS_KEEP_S = 3600.0  # a recording keeps them all
 PRIORITY = -5  # nice value of the engine's process, below that of the meters
 
 
@@ -62,7 +63,7 @@ class Capture:
         from panotui.engine.engine import Engine
         from panotui.engine.settings import EngineSettings
 
-        settings = EngineSettings(live=True, baseline=self.baseline)
+        settings = EngineSettings(live=True, baseline=self.baseline, flows_keep_s=FLOWS_KEEP_S)
         self.meters.begin(Engine(self.site, settings))
         return self.meters
 

@@ -22,6 +22,7 @@ from panotui.engine.events import Events
 from panotui.engine.limits import limits_of
 from panotui.engine.numbering import numbered
 from panotui.engine.passing import NO_FLOWS, Passing, is_empty
+from panotui.engine.retiring import Retiring
 from panotui.engine.settings import EngineSettings
 from panotui.engine.usual import Usual
 from panotui.model import (
@@ -128,6 +129,7 @@ class Engine:
             beyond=self.beyond, visibility=self.visibility, blindness=self.blindness,
             live=self.settings.live,
         )  # fmt: skip
+        self._retiring = Retiring(self.flows, self.names, self.settings.flows_keep_s)
         self._passing = Passing(self.facts, self.diagnosis, self.verdicts, self.tracking)
         self.usual = Usual(self.facts, self.diagnosis, self.verdicts.judge)
         self.known = Marks()
@@ -481,6 +483,7 @@ class Engine:
         for kind, finding in self.diagnosis.drain_changes():
             self.events.finding(kind, finding, now)
         self.facts.forget_changed()
+        self._retiring.tick(now)
         self._take_well()
         self._quiet_until_ns = self._settled = None
         self._snapshot = None
@@ -686,8 +689,7 @@ class Engine:
     def drain_changed_flows(self, limit: int = 5_000) -> list[FlowRecord]:
         """Flows that changed since the last call, at most `limit`; the rest follows next time."""
         changed = self.flows.changed
-        changed &= self.flows.live
-        chosen = np.flatnonzero(changed)
+        chosen = np.flatnonzero(changed & self.flows.live)
         if len(chosen) > limit:  # ended ones first
             lives_on = self.flows.rows["end"][chosen] == 0
             chosen = chosen[np.argsort(lives_on, kind="stable")[:limit]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from panotui.model.baseline import Baseline
@@ -11,6 +13,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Limits of the engine; the defaults suit a live site."""
 
     flows_max: int = 65_536
+    flows_keep_s: float = math.inf  # from a flow's end; a capture's flows are all kept
     streams_max: int = 1_024
     cameras_max: int = 256
     devices_max: int = 512

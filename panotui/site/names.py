@@ -175,6 +175,12 @@ class NameBook:
             self._flows.move_to_end(key)
         return entry
 
+    def forget(self, flows: Iterable[tuple[int, int]]) -> None:
+        """Drop what is known of flows (meter, id) that are no longer kept."""
+        for meter, flow in flows:
+            if self._flows.pop((meter, flow), None) is not None:
+                self._by_meter[meter].pop(flow, None)
+
     def _flow_changed(self, meter: int, flow: int) -> None:
         self.version += 1
         if len(self._changed_flows) < self._flows_max:

@@ -39,6 +39,7 @@ def test_an_hour_of_allowed_traffic_has_no_violation(tmp_path: Path) -> None:
             time.sleep(1)
         site = tmp_path / "site.toml"
         site.write_text(plant.site_file.read_text())
+    once = analyze("--site", site, scene)
     copies = []
     for number in range(HOUR_S // SCENE_S):
         copy = tmp_path / f"copy{number}.pcap"
@@ -53,7 +54,10 @@ def test_an_hour_of_allowed_traffic_has_no_violation(tmp_path: Path) -> None:
         Path(copy_name).unlink()
     answer = analyze("--site", site, hour)
     hour.unlink()
-    assert answer["source"]["packets"] > 200_000
+    # how much the plant sends in its scene depends on the machine
+    assert answer["source"]["packets"] == len(copies) * once["source"]["packets"]
     assert answer["violations"] == []
     assert {f["verdict"] for f in answer["flows"]} <= {"allowed", "infrastructure"}
-    assert len(answer["flows"]) > 1_000
+    opened = [f for f in once["flows"] if f["state"] == "closed"]
+    assert opened
+    assert len(answer["flows"]) >= len(copies) * len(opened)

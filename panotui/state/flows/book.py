@@ -2,8 +2,9 @@
 
 Flow rows come in (changed flows of a tick), are found by (meter, id) through a sorted index, and
 stay until the table is full; then ended flows are evicted first, oldest first, then the least
-recently seen. The only Python objects of a flow are requested `FlowRecord`s. Flows of which two
-meters each see one direction are joined by five-tuple.
+recently seen. A program that runs for days also retires flows that ended long ago, so its memory
+follows the traffic of an hour and not of a week. The only Python objects of a flow are requested
+`FlowRecord`s. Flows of which two meters each see one direction are joined by five-tuple.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ from panotui.state.flows.records import METER_SHIFT, FlowBlock, round_trips
 
 PENDING, ALLOWED, INFRASTRUCTURE, VIOLATION = range(4)
 _SLOTS_FIRST = 1024
+RETIRED_FROM = 4_096  # flows that stay in any case
 _END_EVICTED = FLOW_ENDS.index("evicted")
+_END_IDLE = FLOW_ENDS.index("idle")
 _RECORDS_A_BLOCK = 1_024  # their rows fit into the cache
 _TEXTS = ("rule", "reason", "host", "host_source", "alpn", "camera", "service", "port", "port_in")
 _BESIDE = ("verdict", "own", *_TEXTS)
@@ -120,6 +123,7 @@ class FlowBook:
         self._meters: set[int] = set()
         self.evicted = 0
         self.total = 0  # flows ever seen
+        self._retired = 0  # of those, the whole ones that `retire` has dropped
 
     def _use(self, capacity: int) -> None:
         """Extend all columns to the first `capacity` reserved slots."""
@@ -252,7 +256,30 @@ class FlowBook:
 
     def whole(self) -> int:
         """The number of flows that were not cut short by a full table of their meter."""
-        return int(np.count_nonzero(self.live & (self.rows["end"] != _END_EVICTED)))
+        here = self.live & (self.rows["end"] != _END_EVICTED)
+        return self._retired + int(np.count_nonzero(here))
+
+    def retire(self, before_ns: int) -> list[tuple[int, int]]:
+        """Drop the flows that ended before that time and are judged; returns their (meter, id).
+
+        The newest `RETIRED_FROM` flows stay. Violations stay for an hour longer, and so do changed
+        flows that nobody has asked for yet (a recorder that lags behind still writes them) and
+        those that only fell silent: a word after an hour may show that a firewall forgot them.
+        """
+        if len(self) <= RETIRED_FROM:
+            return []
+        longer = (self.verdict == VIOLATION) | self.changed | (self.rows["end"] == _END_IDLE)
+        last_ns = self.rows["last_ns"] + np.where(longer, 3600 * SECOND, 0)
+        over = self.live & (self.rows["end"] != 0) & (last_ns < before_ns)
+        slots = np.flatnonzero(over & (self.verdict != PENDING))
+        spare = len(self) - RETIRED_FROM
+        if len(slots) > spare:
+            slots = slots[np.argpartition(last_ns[slots], spare - 1)[:spare]]
+        keys = self.key[slots].tolist()
+        if len(slots):
+            self._retired += int(np.count_nonzero(self.rows["end"][slots] != _END_EVICTED))
+            self.remove(slots)
+        return [(key >> METER_SHIFT, key & ((1 << METER_SHIFT) - 1)) for key in keys]
 
     def remove(self, slots: I64) -> None:
         """Drop the flows at these slots."""

@@ -8,10 +8,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from panotui.model import FLOW_DTYPE, SECOND, Rows
-from panotui.state.flows.book import VIOLATION, FlowBook, flow_key, flow_key_of, flow_text_id
+from panotui.model import FLOW_DTYPE, FLOW_ENDS, SECOND, Rows
+from panotui.state.flows.book import (
+    ALLOWED,
+    PENDING,
+    RETIRED_FROM,
+    VIOLATION,
+    FlowBook,
+    flow_key,
+    flow_key_of,
+    flow_text_id,
+)
 from panotui.state.flows.community_id import community_ids
 from tests.made_up import START, Scene, answered, flow, packed, rows
+
+CLOSED = FLOW_ENDS.index("closed")
 
 
 def many(first: int, count: int, at_s: float = 0.0, end: int = 0) -> Rows:
@@ -183,3 +194,32 @@ def test_interfaces_of_several_meters_keep_their_names() -> None:
     assert int(engine.flows.rows["interface_out"][engine.flows.slot(flow_key(0, 1))]) == 0
     assert int(engine.flows.rows["interface_out"][engine.flows.slot(flow_key(1, 1))]) == 64
     assert engine.facts.interface_name(65) == "eth1"
+
+
+def test_a_flow_that_ended_long_ago_is_retired_once_it_is_judged_and_told() -> None:
+    book = FlowBook(16_384)
+    book.update(0, many(1, 1_000, at_s=0, end=CLOSED), START)
+    book.update(0, many(2_001, 5_000, at_s=7_500, end=CLOSED), START)
+    book.update(0, many(8_001, 1, at_s=0), START)  # still open
+    book.verdict[book.live] = ALLOWED
+    pending, wrong, untold = (book.slot(flow_key(0, n)) for n in (1, 2, 3))
+    book.verdict[pending], book.verdict[wrong] = PENDING, VIOLATION
+    book.changed[untold] = True
+    book.rows.column("end")[book.slot(flow_key(0, 4))] = FLOW_ENDS.index("idle")
+    gone = book.retire(START + 3_600 * SECOND)
+    assert sorted(gone) == [(0, n) for n in range(5, 1_001)]
+    assert len(book) == 5_005
+    assert book.slot(flow_key(0, 5)) < 0
+    assert book.whole() == 6_001  # a retired flow is not missing from any count
+    assert sorted(book.retire(START + 7_201 * SECOND)) == [(0, 2), (0, 3), (0, 4)]
+
+
+def test_the_newest_flows_stay_however_old_they_are() -> None:
+    book = FlowBook(16_384)
+    for number in range(6):
+        book.update(0, many(1 + 1_000 * number, 1_000, at_s=number, end=CLOSED), START)
+    book.verdict[book.live] = ALLOWED
+    gone = book.retire(START + 86_400 * SECOND)
+    assert len(gone) == 6_000 - RETIRED_FROM
+    assert max(gone) <= (0, 2_000)
+    assert book.retire(START + 86_400 * SECOND) == []
