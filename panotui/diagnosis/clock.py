@@ -37,8 +37,8 @@ _ADVICE = {
     " time server inside the site"
 }
 LIMITS = thresholds().clock
-MILLISECOND = SECOND // 1000
-EXPIRED = 45  # the TLS alert: certificate expired
+_MILLISECOND = SECOND // 1000
+_EXPIRED = 45  # the TLS alert: certificate expired
 _REFUSES = frozenset({"DENY", "RSTR"})
 _NOT_YET = frozenset({"INIT", "STEP", "DROP", "RMOT", ""})
 _WANTS_KEY = frozenset({"AUTH", "AUTO", "CRYP", "NKEY"})
@@ -273,7 +273,7 @@ def _unset(seen: Observation, asked: list[_Asked], facts: Facts) -> Observation:
     ]
     off_ns = offs[-1] if offs else 0
     said = []
-    if abs(off_ns) > LIMITS.tls_fails_ms * MILLISECOND:
+    if abs(off_ns) > LIMITS.tls_fails_ms * _MILLISECOND:
         said.append(
             f"the clock of {port or 'the appliance'} shows {day_text(seen.last_ns + off_ns)}"
         )
@@ -309,8 +309,8 @@ def _called_expired(port: str, facts: Facts) -> list[EvidenceRecord]:
             continue
         shown = last.certificate
         over = shown is not None and (shown.not_after_ns or NEVER) < last.alert.time_ns
-        if last.alert.from_client and last.alert.code == EXPIRED and not over:
-            text = f"alert {EXPIRED} to {target.server}: certificate expired"
+        if last.alert.from_client and last.alert.code == _EXPIRED and not over:
+            text = f"alert {_EXPIRED} to {target.server}: certificate expired"
             found.append(evidence(last.alert.time_ns, last.alert.packet, text))
     return sorted(found, key=lambda e: e.time_ns)
 

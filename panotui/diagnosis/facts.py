@@ -50,8 +50,8 @@ from panotui.state.streams import StreamBook, StreamState
 from panotui.state.visibility import Visibility
 
 LIMITS = thresholds().common
-SEEN = thresholds().vantage
-SIGHT = thresholds().sight
+VANTAGE_LIMITS = thresholds().vantage
+SIGHT_LIMITS = thresholds().sight
 
 
 NOBODY = Heard({}, {})
@@ -110,8 +110,11 @@ class Facts(Struct):
     @property
     def nobody(self) -> bool:
         """No host here is the appliance, for all that is seen: nothing is judged as its own."""
-        seen = self.counters.packets >= SEEN.packets or len(self.visibility.hosts) > SEEN.hosts
-        waited = self.now_ns - self.started_ns >= SIGHT.appliance_ns
+        seen = (
+            self.counters.packets >= VANTAGE_LIMITS.packets
+            or len(self.visibility.hosts) > VANTAGE_LIMITS.hosts
+        )
+        waited = self.now_ns - self.started_ns >= SIGHT_LIMITS.appliance_ns
         return seen and waited and not self.view.facts.appliance_known
 
     @property

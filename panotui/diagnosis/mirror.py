@@ -17,7 +17,7 @@ from panotui.model.arrays import among
 from panotui.model.quantities import counted
 
 MINUTE = 60 * SECOND
-TWICE = 2
+_TWICE = 2
 LIMITS = thresholds().mirror
 _KINDS = {"gre": "GRE or ERSPAN", "vxlan": "VXLAN", "geneve": "GENEVE"}
 _TUNNELS = np.array([APPS.index(name) for name in _KINDS], np.uint8)
@@ -26,7 +26,7 @@ _TUNNELS = np.array([APPS.index(name) for name in _KINDS], np.uint8)
 def _often(copies: int, packets: int) -> str:
     """How often each packet comes, of which so many are copies: "twice" where only some do."""
     each = round(packets / max(1, packets - copies))
-    return "twice" if each <= TWICE else f"{each} times"
+    return "twice" if each <= _TWICE else f"{each} times"
 
 
 class _Tunnel(Struct, frozen=True):

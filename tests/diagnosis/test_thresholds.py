@@ -30,9 +30,10 @@ BOUNDS = re.compile(
 FACTS = {
     # when a second may pass without a look, whatever is reported
     "diagnosis/cameras/going_on.py": {"PLAYED_NS", "STEP_SHARE", "PORT_MBPS"},
+    "diagnosis/clock.py": {"_MILLISECOND", "_EXPIRED"},  # a unit; of the protocol
     "diagnosis/cloud.py": {"HOUR", "SUPPORT_ENDED_NS"},  # a unit; a date of the service
     "diagnosis/link.py": {"MINUTE"},
-    "diagnosis/mirror.py": {"MINUTE"},
+    "diagnosis/mirror.py": {"MINUTE", "_TWICE"},  # a unit; of a wording
     "diagnosis/unusual.py": {"HARDLY", "MINUTE"},  # of a wording; a unit
     # how often a rule looks, whatever it reports
     "diagnosis/traffic.py": {"SLOW_MBPS"},
