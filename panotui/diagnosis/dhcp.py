@@ -113,7 +113,9 @@ def _unoffered(lease: Lease, client: _Client, facts: Facts) -> Observation | Non
     served = book.served_ns > 0 and book.served != lease.mac
     pool = served and facts.now_ns - book.served_ns < LIMITS.pool_ns
     camera = client.camera
-    settled = camera is not None and max(camera.media_ns, camera.connected_ns) > asked.first_ns
+    # pictures of the moment in which an old lease was given up prove no address
+    proved_ns = max(camera.media_ns, camera.connected_ns) if camera is not None else 0
+    settled = proved_ns > asked.first_ns + LIMITS.settled_ns
     return Observation(
         "dhcp-pool" if pool else "dhcp-no-offer",
         client.subject,

@@ -171,8 +171,9 @@ class MirrorRule(Rule):
         both &= rows["first_ns"] >= facts.visibility.blind_ns()[1]
         enough = both & (missing > LIMITS.unseen_bytes) & (events > 0)
         if self._unseen:  # what was overtaken by its acknowledgement may have come since
-            for slot in slots[missing <= LIMITS.unseen_bytes].tolist():
-                self._unseen.pop(int(facts.flows.key[slot]), None)
+            whole = facts.flows.key[slots[missing <= LIMITS.unseen_bytes]]
+            for key in self._unseen.keys() & set(whole.tolist()):
+                del self._unseen[key]
         for i in enough.nonzero()[0][:64].tolist():
             row = facts.flows.rows[slots[i]]
             text = f"flow to port {row.dport}: {counted(int(missing[i]), 'byte')} never seen"

@@ -298,6 +298,7 @@ class Dhcp(Table, frozen=True):
     no_news_ns: Nanoseconds
     kept_ns: Nanoseconds
     gone_ns: Nanoseconds
+    settled_ns: Nanoseconds
     pool_ns: Nanoseconds
     tried_ns: Nanoseconds
 

@@ -159,6 +159,27 @@ def appliance_has_no_power_beside_a_talking_switch(seed: int) -> Yard:
     return y
 
 
+@visit(
+    "dhcp-no-offer",
+    "camera-unreachable",
+    variants=[{"seed": 2141}],
+    also=("camera-reboot",),
+    severity={"dhcp-no-offer": "error"},
+)
+def camera_gives_up_its_lease_and_gets_none(seed: int) -> Yard:
+    """Its lease ends at 60 s; a last second of pictures passes while it asks for another one, and
+    then it has no address."""
+    y = Yard(seed)
+    y.well(160)
+    stream(y, y.cams[1], 2, 156, delta=900)
+    stream(y, y.cams[0], 1, 61, delta=900, keep=None)
+    for n in range(12):
+        y.dhcp(60 + 8 * n, 1, y.cams[0], xid=77, opts=y.opt(12, b"cam1"))
+        for k in range(3):
+            y.arp(66 + 7 * n + k, 1, y.eth0, y.cams[0].ip)
+    return y
+
+
 @visit("port-silent", variants=[{"seed": 2121}])
 def appliance_has_no_power_and_its_servers_send_again(seed: int) -> Yard:
     """The appliance is off after 60 s. Cameras send to it for a minute, and servers send what it
