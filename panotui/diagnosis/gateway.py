@@ -459,7 +459,9 @@ def _neighbours(
         if target in explained or not _repeated(row) or not _known_appliance(row.asker, facts):
             continue
         network = _declared_network(facts, row.asker)
-        clock = target in facts.site.network.ntp  # it never gets a request to leave unanswered
+        # no request leaves for it, so its own rule sees nothing; a gateway or resolver has another
+        clock = target in facts.site.network.ntp
+        clock &= target not in facts.view.facts.gateways | facts.view.facts.resolvers
         if _named(target, facts) and not clock:
             continue
         if network is not None and not _inside(target, network.network):
@@ -470,7 +472,7 @@ def _neighbours(
         if control is None:
             continue
         port = facts.port_of(row.asker) or row.asker
-        if clock and target not in facts.view.facts.gateways | facts.view.facts.resolvers:
+        if clock:
             found.append(_clock_away(row, port, control, facts))
             continue
         found.append(

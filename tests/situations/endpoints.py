@@ -392,7 +392,6 @@ def full_size_flights_of_every_name_are_lost() -> Town:
         conn.answer(at + 0.141, bytes(420))
         conn.got -= 2896 + 420
         conn.ack(at + 0.142)
-        conn.got += 2896 + 420
         conn.close(at + 12)
     return town
 
