@@ -180,6 +180,29 @@ def camera_gives_up_its_lease_and_gets_none(seed: int) -> Yard:
     return y
 
 
+@visit(
+    "camera-unreachable",
+    variants=[{"seed": 2151}],
+    never={"camera-unreachable": "orrect the gateway"},
+)
+def camera_in_one_wide_network_asks_for_a_gateway(seed: int) -> Yard:
+    """Appliance and camera are in one network of 16 bits, and reach each other without a router.
+    The camera does not answer RTSP; that nobody is its gateway does not matter."""
+    y = Yard(seed, plan="10")
+    first, third = y.camnet.split(".")[1:3]
+    y.eth0 = Host(y.eth0.mac, f"10.{first}.{(int(third) + 77) % 250}.20")
+    y.well(120)
+    stream(y, y.cams[1], 2, 116, delta=900)
+    for n in range(7):
+        y.who(5 + 15 * n, y.eth0, y.cams[0])
+        y.knock(5.1 + 15 * n, addr=y.cams[0].ip, port=554, client=y.eth0, host=y.cams[0])
+        for k in range(3):
+            y.arp(7 + 15 * n + k, 1, y.cams[0], y.camnet + "1")
+    text = y.site().replace(f"{y.eth0.ip}/24", f"{y.eth0.ip}/16")
+    y.sitetext = text.replace(f"{y.camnet}0/24", f"10.{first}.0.0/16")
+    return y
+
+
 @visit("port-silent", variants=[{"seed": 2121}])
 def appliance_has_no_power_and_its_servers_send_again(seed: int) -> Yard:
     """The appliance is off after 60 s. Cameras send to it for a minute, and servers send what it

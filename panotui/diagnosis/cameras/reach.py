@@ -9,6 +9,7 @@ from panotui.diagnosis.cameras.lockout import lockout
 from panotui.diagnosis.cameras.words import about, anchor_of, subject_of
 from panotui.diagnosis.facts import LIMITS as COMMON_LIMITS
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.sight import macs_of
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, Confidence, EvidenceRecord, IcmpMessage
 from panotui.model.quantities import counted
@@ -111,8 +112,8 @@ def _asks_in_vain(camera: Camera, facts: Facts) -> Question | None:
     """The host by which a camera would answer a reader of another network, and that nobody is: its
     gateway."""
     home = ipaddress.ip_interface(f"{camera.address}/{_HOME[':' in camera.address]}").network
-    readers = (t.client for t in facts.connects.ours() if t.server == camera.address)
-    if all(ipaddress.ip_address(r) in home for r in readers):
+    readers = {t.client for t in facts.connects.ours() if t.server == camera.address}
+    if all(ipaddress.ip_address(r) in home or _beside(r, camera, facts) for r in readers):
         return None
     return next(
         (
@@ -124,6 +125,18 @@ def _asks_in_vain(camera: Camera, facts: Facts) -> Question | None:
             and ipaddress.ip_address(q.target) in home
         ),
         None,
+    )
+
+
+def _beside(reader: str, camera: Camera, facts: Facts) -> bool:
+    """A reader sends its frames straight to the camera: no router is between, and no gateway of the
+    camera matters, whatever their masks.
+    """
+    mine, theirs = set(macs_of(reader, facts)), set(macs_of(camera.address, facts))
+    return any(
+        src in mine and dst in theirs
+        for at in facts.visibility.interfaces.values()
+        for src, dst in at.pairs
     )
 
 
