@@ -317,6 +317,7 @@ def test_multicast_that_stops_without_a_querier(
         assert found["stream-frozen"].hidden_by == found["multicast-no-querier"].key
 
 
+@pytest.mark.parametrize("opened", ["here", "before the capture"])
 @pytest.mark.parametrize("asked", ["ARP", "SYN"])
 @pytest.mark.parametrize(
     ("torn_down", "begins"),
@@ -326,10 +327,13 @@ def test_multicast_that_stops_without_a_querier(
     ],
 )
 def test_camera_that_falls_silent_does_not_answer_since_then(
-    asked: str, torn_down: bool, begins: float
+    asked: str, torn_down: bool, begins: float, opened: str
 ) -> None:
     wire = Wire()
     session = Rtsp(wire).play(0.2)
+    if opened == "before the capture":
+        wire.frames.clear()
+        session.say(5.0, "GET_PARAMETER", asks="Session: 77\r\n", says="Session: 77\r\n")
     session.media(0.6, 12.0, fps=10)
     if torn_down:
         session.say(12.1, "TEARDOWN", asks="Session: 77\r\n")

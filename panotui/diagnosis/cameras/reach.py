@@ -14,6 +14,7 @@ from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, Confidence, EvidenceRecord, IcmpMessage
 from panotui.model.quantities import counted
 from panotui.state.camera import Camera
+from panotui.state.camera_session import Session
 from panotui.state.camera_state import LIMITS as CAMERA_STATE_LIMITS
 from panotui.state.claims import Question, Seen
 from panotui.state.connects import icmp_meaning, recent
@@ -146,14 +147,19 @@ def _begins(camera: Camera, asked_ns: int, what: str) -> tuple[int, tuple[Eviden
     asked = evidence(asked_ns, camera.syn_packet, what)
     last = camera.media_ns
     was_read = any(
-        s.play_ns
-        and s.play_ns <= last
+        0 < _played_ns(s) <= last
         and not any(0 < t <= last + _FROZEN_NS for t in (s.let_go_ns, s.torn_down_ns, s.ended_ns))
         for s in camera.sessions.values()
     )
     if not was_read or not camera.connected_ns <= last <= asked_ns <= last + LIMITS.waits_ns:
         return asked_ns, (asked,)
     return last, (evidence(last, 0, "its last media packet"), asked)
+
+
+def _played_ns(session: Session) -> int:
+    """When it is known to play; of one from before the capture only keep-alives are answered."""
+    whole = session.described is not None or bool(session.set_up)
+    return session.play_ns or (0 if whole else session.answered_ns)
 
 
 def _said_by_router(camera: Camera, facts: Facts) -> IcmpMessage | None:
