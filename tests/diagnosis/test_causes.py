@@ -10,6 +10,7 @@ import pytest
 from panotui.diagnosis.catalogue import catalogue
 from panotui.diagnosis.diagnosis import LIMITS as CAUSE_LIMITS
 from panotui.diagnosis.diagnosis import _Causes, _Life, _order
+from panotui.diagnosis.facts import Observation
 from panotui.model import SECOND, FindingRecord
 
 TAGS = ("port:eth0", "cloud:eth0", "names:eth0", "camera yard", "time:eth1")
@@ -30,7 +31,8 @@ def lives(seed: int) -> list[_Life]:
         some = lambda: frozenset(t for t in TAGS if chance.random() < 0.25)  # noqa: E731
         covers = frozenset(n for n in (*names, "a|*", "b|*") if chance.random() < 0.1)
         step = msgspec.structs.replace(spec, step=chance.randint(0, 2))
-        out.append(_Life(record, step, some(), some(), covers, "", 0, told=True))
+        seen = Observation(name[0], name)
+        out.append(_Life(record, step, some(), some(), covers, seen, "", 0, told=True))
     return sorted(out, key=_order)
 
 
