@@ -100,7 +100,8 @@ class Turning:
                 if len(at.speakers) < SPEAKERS_MAX:
                     at.speakers.update(distinct(src)[:SPEAKERS_MAX].tolist())
             return
-        sent, towards = distinct(src[~group]).tolist(), distinct(dst[~group]).tolist()
+        sent = distinct(src[~group])[:HOSTS_MAX].tolist()
+        towards = distinct(dst[~group])[:HOSTS_MAX].tolist()
         often = np.flatnonzero(~group & (rows["packets"] >= LIMITS.busy_packets))[:HOSTS_MAX]
         low, high = np.minimum(src[often], dst[often]), np.maximum(src[often], dst[often])
         at.busy.append((second, frozenset(zip(low.tolist(), high.tolist(), strict=True))))
@@ -129,7 +130,9 @@ class Turning:
         return ways
 
     def _count(self, interface: int, mac: int) -> None:
-        key, ways = (interface, mac), self._hosts[interface, mac]
+        key, ways = (interface, mac), self._hosts.get((interface, mac))
+        if ways is None:
+            return  # a second with more hosts than are kept
         if ways.towards_s == ways.sent_s:
             ways.alone = ways.proofs = 0
             self._alone.discard(key)
