@@ -643,11 +643,12 @@ class Direction:
             place = find_message(buffer, max(self._floor, self._scanned - _START_LINE_MAX))
         tail = bytes(buffer[max(self._floor, self._scanned) :])
         fresh = (found.start() + size - len(tail) for found in _CANDIDATE.finditer(tail))
+        begins = {mark[0] for mark in self._marks}
         waiting: list[int] = []
         for at in chain(self._candidates, islice(fresh, RESYNC_LOOKS_MAX)):
             if 0 <= place <= at:
                 break
-            leads = leads_on(buffer, at, any(mark[0] == at for mark in self._marks))
+            leads = leads_on(buffer, at, at in begins)
             if leads:
                 place = at
                 break
