@@ -44,10 +44,10 @@ class Saved(NamedTuple):
 
     def text(self, name: str) -> str:
         """One line for a user who knows the file as `name`."""
-        proof = f", frame {self.frames[0].frame} shows it" if self.frames else ""
+        proof = f" (frame {self.frames[0].frame} shows it)" if self.frames else ""
         what = "control packets around it" if self.cut else "packets"
         warning = "; the file was changed since it was recorded" if self.changed else ""
-        return f"{self.packets:,} {what} written to {name}{proof}{warning}"
+        return f"{self.packets:,} {what}{proof} written to {name}{warning}"
 
 
 class RecordingPackets:

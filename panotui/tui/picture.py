@@ -18,6 +18,7 @@ from panotui.tui.screen_state import HEIGHT_MIN, WIDTH_MIN, ScreenState
 from panotui.views.frames import Frame, View
 
 NEWS_LEAST, NEWS_MOST = 5, 16  # lines of the newest events, with their heading
+MESSAGE_LINES = 6
 LATE_S = 3.0  # without an answer before the header reports it
 
 
@@ -248,7 +249,8 @@ def bottom_lines(screen: ScreenState, now: float, room: int) -> list[Line]:
     if screen.edit is not None:
         return prompt.lines(screen, room)
     if screen.message and now < screen.message_until:
-        parts = wrap(screen.message, screen.width - 2)[:3]
+        # whole also where a path takes two lines: what to do with it stands at its end
+        parts = wrap(screen.message, screen.width - 2)[: min(MESSAGE_LINES, max(1, room))]
         return [
             Pen(screen.width, screen.glyphs.ellipsis).put(" ").put(p, screen.message_role).line()
             for p in parts

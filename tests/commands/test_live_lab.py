@@ -259,9 +259,15 @@ class Screen:
     def text(self) -> str:
         return "\n".join(self._screen.display)
 
+    def shows(self, words: list[str]) -> bool:
+        """Whether all words are there; a line may break between two of them."""
+        text = self.text()
+        joined = " ".join(text.split())
+        return all(word in text or word in joined for word in words)
+
     def until(self, words: list[str], seconds: float) -> float:
         began = time.monotonic()
-        while not all(word in self.text() for word in words):
+        while not self.shows(words):
             assert self.pump(0.1), self.text()
             assert time.monotonic() - began < seconds, self.text()
         return time.monotonic() - began

@@ -159,7 +159,7 @@ def test_w_on_a_live_screen_writes_the_packets_of_a_leak(tmp_path: Path) -> None
         screen.press(b"5")
         screen.until(["stream-leak", "WHAT TO DO"], 20)
         screen.press(b"w")  # the packets of its seconds after come yet
-        screen.until(["written to", "y copies"], 60)
+        screen.until(["written to", "-evidence-", "y copies"], 60)
         screen.press(b"\x03")
         assert screen.ended(10) == 130
     # beside the temporary files where whom root becomes may not reach this folder

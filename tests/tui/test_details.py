@@ -97,9 +97,9 @@ def test_w_saves_the_packets_and_y_then_copies_the_tshark_command(plant: Driven)
         "evidence", "finding:endpoint-blocked/logs.us-east-1.amazonaws.com",
     )  # fmt: skip
     path = "/home/tech/a b/panotui-evidence.pcapng"
-    done = Done(ok=True, text=f"12 packets written to {path}, frame 3 shows it", path=path)
+    done = Done(ok=True, text=f"12 packets (frame 3 shows it) written to {path}", path=path)
     plant.session.told(done, plant.now)
-    assert "12 packets written to" in plant.text()
+    assert "12 packets (frame 3 shows it) written to" in plant.text()
     plant.press("y")
     copied = plant.effects[-1]
     assert copied == Copy(f"tshark -r '{path}' -Y 'ip.addr == 203.0.113.90 and tcp.port == 443'")

@@ -10,7 +10,7 @@ from panotui.tui import times
 from panotui.tui.effects import Copy, Fetch, Help, Quit, Rate, Redraw, Send, Suspend
 from panotui.tui.session import HELD_MAX
 from panotui.tui.settings import Settings
-from panotui.views.frames import Command, Frame, View
+from panotui.views.frames import Command, Done, Frame, View
 from panotui.views.provider import StateProvider
 from tests.tui import frames_builder
 from tests.tui.frames_builder import NOW, Site, flow
@@ -445,6 +445,17 @@ def test_a_message_stands_for_seconds_from_when_it_is_drawn(plant: Driven) -> No
     session.drawn(plant.now)  # another picture of it does not prolong it
     plant.now += 2.0
     assert "25 packets written" not in plant.text()
+
+
+def test_a_message_that_names_a_file_far_down_is_whole(plant: Driven) -> None:
+    folder = "/srv/customers/plant-7/2026/november/visit-of-the-technician-on-monday/morning/"
+    name = "panotui-evidence-violation-vc16db3a4-20261201T025324Z.pcapng"
+    done = Done(ok=True, text=f"25 packets (frame 13 shows it) written to {folder}{name}",
+                path=folder + name)  # fmt: skip
+    plant.session.told(done, plant.now)
+    shown = plant.text()
+    assert name in shown
+    assert "(y copies a tshark command)" in " ".join(shown.split())
 
 
 def test_a_message_that_was_never_drawn_is_no_news_after_a_minute(plant: Driven) -> None:
