@@ -173,7 +173,7 @@ def draw_table(table: Table, scene: Scene, chosen: Columns | None = None) -> Pag
     visible = table.rows(frame)[: window_rows(table, frame, scene.height)]
     wanted = table.columns if chosen is None else chosen.of(table)
     columns = layout(wanted, scene.width - 2, _needs(wanted, (*above, *visible), scene))
-    page = Page([_answer(table, scene), _titles(table, scene, columns)])
+    page = Page([_answer(table, scene, columns), _titles(table, scene, columns)])
     for records, kind in ((above, table.fixed_kind), (visible, table.kind)):
         for record in records:
             key = f"{kind}:{row_key(record)}"
@@ -192,13 +192,17 @@ def _why_empty(table: Table, scene: Scene) -> str:
     return table.empty if isinstance(table.empty, str) else table.empty(scene)
 
 
-def _answer(table: Table, scene: Scene) -> Line:
+def _answer(table: Table, scene: Scene, columns: Sequence[tuple[Column, int]]) -> Line:
     frame, pen = scene.frame, scene.pen()
     pen.put(" ").put(table.pane.upper(), "head").put("  ").spans(table.heading(scene))
     if scene.port:
         pen.put(f"  port {scene.port}", "warn")
     if scene.place.filter:
         pen.put(f"  filter {scene.place.filter}", "warn")
+    chosen = table.column(scene.place.sort)
+    if chosen is not None and all(column.sort != chosen.sort for column, _ in columns):
+        # its title, which would be marked, has no room
+        pen.put(f"  by {scene.manner.title(chosen.title)}{_arrow(table, scene, chosen)}", "key")
     if frame.cut:
         pen.put(f"  {frame.cut}", "warn")
     shown = len(table.rows(frame))
@@ -211,17 +215,20 @@ def _answer(table: Table, scene: Scene) -> Line:
     return pen.right(f"{where} {up}{down} ", "dim").line()
 
 
+def _arrow(table: Table, scene: Scene, column: Column) -> str:
+    """The direction of the rows that are sorted by this column."""
+    down = column.biggest_first if scene.place.sort else table.own_down
+    descending = down is not scene.place.reverse
+    return scene.glyphs.descending if descending else scene.glyphs.ascending
+
+
 def _titles(table: Table, scene: Scene, columns: Sequence[tuple[Column, int]]) -> Line:
     pen = scene.pen().put(" ")
     sorted_by = scene.place.sort or table.own_sort
     for number, (column, cells) in enumerate(columns):
         title, role = scene.manner.title(column.title), "dim"
         if sorted_by and column.sort == sorted_by:
-            down = (
-                column.biggest_first if scene.place.sort else table.own_down
-            ) is not scene.place.reverse
-            arrow = scene.glyphs.descending if down else scene.glyphs.ascending
-            title, role = f"{title[: cells - 1]}{arrow}", "key"
+            title, role = f"{title[: cells - 1]}{_arrow(table, scene, column)}", "key"
         pen.put(" " if number else "").field(title, cells, _as_role(role), right=column.right)
     return pen.line()
 

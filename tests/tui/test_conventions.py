@@ -178,6 +178,18 @@ def test_10_s_sorts_capital_s_reverses_o_holds_and_an_arrow_shows_it(large: Driv
     assert asked.order
 
 
+def test_10_an_order_whose_column_has_no_room_is_named_beside_the_pane(large: Driven) -> None:
+    large.press("2", "a")
+    seen = set()
+    for _ in range(8):
+        large.press("s")
+        seen.add(tuple(large.lines()[1:3]))
+        assert ("▲" in large.lines()[2] or "▼" in large.lines()[2]) is not ("by " in large.text())
+    assert len(seen) == 8  # each order says what it is
+    large.press(*["s"] * 8, "S")
+    assert "by BYTES▲" in large.lines()[1]
+
+
 def test_11_the_selection_sticks_to_its_item(large: Driven) -> None:
     large.press("2", *["down"] * 9)
     key = large.session.place.key
