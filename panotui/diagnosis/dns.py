@@ -317,8 +317,9 @@ def _lost(
     resolver: Resolver, client: str, side: Side, values: dict[str, str], facts: Facts
 ) -> Observation | None:
     """Single queries get no answer while others do: each such lookup waits."""
-    lost = [one for one in side.lost if facts.now_ns - one.time_ns <= LIMITS.recent_ns]
-    asked = sum(facts.now_ns - t <= LIMITS.recent_ns for t in side.asked)
+    if len(side.lost) < LIMITS.lost_queries:
+        return None
+    lost, asked = side.losses(facts.now_ns - LIMITS.recent_ns)
     if (
         len(lost) < LIMITS.lost_queries
         or len(lost) < LIMITS.lost_share * asked

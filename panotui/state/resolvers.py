@@ -8,6 +8,7 @@ which runs from the first of them (RFC 1035, 7.3).
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import OrderedDict, deque
 from collections.abc import Collection
 from typing import ClassVar
@@ -55,6 +56,8 @@ class Side(Struct):
     last_answer_ns: int = 0
     lost: deque[Lost] = field(default_factory=lambda: deque(maxlen=LOST_KEPT))
     asked: deque[int] = field(default_factory=lambda: deque(maxlen=2 * LOST_KEPT))  # times
+    # of them, those that were answered: when they had been asked
+    served: deque[int] = field(default_factory=lambda: deque(maxlen=2 * LOST_KEPT))
     # from the last answer before to the first one after: no query was answered in between
     outages: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=SHOWN))
 
@@ -62,6 +65,27 @@ class Side(Struct):
     def refuses_all(self) -> bool:
         """It has recently received only errors, whatever the name."""
         return len(self.error_names) >= LIMITS.error_names
+
+    def losses(self, since_ns: int) -> tuple[list[Lost], int]:
+        """(queries lost one by one, queries asked), both since `since_ns` or as far back as the
+        times of all queries are kept.
+
+        Queries for several names in a row of which none was answered are not among either: the
+        server was away for a moment, as at a restart. If that happens again and again they are.
+        """
+        asked = self.asked
+        if asked and len(asked) == asked.maxlen:
+            since_ns = max(since_ns, asked[0])
+        served = sorted(self.served)
+        runs: OrderedDict[int, list[Lost]] = OrderedDict()  # by the answered queries before
+        for one in self.lost:
+            if one.time_ns >= since_ns:
+                runs.setdefault(bisect_right(served, one.time_ns), []).append(one)
+        away = [r for r in runs.values() if len({one.name for one in r}) >= LIMITS.outage_queries]
+        if len(away) > LIMITS.outages_few:
+            away = []
+        single = [one for r in runs.values() if r not in away for one in r]
+        return single, sum(t >= since_ns for t in asked) - sum(map(len, away))
 
     def answered(self, time_ns: int) -> None:
         """The server answers this client."""
@@ -195,6 +219,7 @@ class ResolverBook:
         self._repeated.pop(key, None)
         if asked is None:
             return
+        side.served.append(asked[0])
         if message.type in ("A", "AAAA"):
             pair = (message.client, message.server, message.name)
             self._good.setdefault(pair, deque(maxlen=SHOWN)).append((message.type, asked[0]))

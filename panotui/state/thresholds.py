@@ -189,6 +189,7 @@ class Resolvers(Table, frozen=True):
     error_names: Count
     outage_queries: Count
     outage_ns: Nanoseconds
+    outages_few: Count
 
 
 class Rungs(Table, frozen=True):

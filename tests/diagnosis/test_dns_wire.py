@@ -282,6 +282,37 @@ def test_single_questions_that_get_lost_on_the_way(again: bool) -> None:
     )
 
 
+@pytest.mark.parametrize(("moments", "told"), [(1, []), (2, []), (4, ["dns-slow"])])
+def test_a_server_that_is_away_for_a_moment_answers_nobody_then(
+    moments: int, told: list[str]
+) -> None:
+    """A restart is over in a second; who falls silent again and again is not well."""
+    wire = Wire()
+    dns = Dns(wire)
+    away = {20 + 25 * moment + n for moment in range(moments) for n in range(9)}
+    for n in range(140):
+        dns.look(1 + 0.1 * n, f"h{n}.example.com", GOOD, after=None if n in away else 0.01)
+        if n in away:
+            dns.look(1.9 + 0.1 * n, f"h{n}.example.com", GOOD)
+    assert loud(watched(wire, 30)) == told
+
+
+def test_lost_questions_are_counted_over_the_time_of_all_questions() -> None:
+    """Ten a second: the times of older ones are not kept, and their losses do not count."""
+    wire = Wire()
+    dns = Dns(wire)
+    for n in range(900):
+        lost = n % 13 == 5
+        dns.look(1 + 0.1 * n, f"h{n}.example.com", GOOD, after=None if lost else 0.01)
+        if lost:
+            dns.look(6 + 0.1 * n, f"h{n}.example.com", GOOD)
+    engine = watched(wire, 95)
+    (text,) = [f.text for f in engine.snapshot().findings if f.id == "dns-slow"]
+    lost, asked = (int(word) for word in text.split() if word.isdigit())
+    assert asked == 512
+    assert 0.06 < lost / asked < 0.08
+
+
 def test_two_questions_of_many_may_get_lost() -> None:
     wire = Wire()
     dns = Dns(wire)
