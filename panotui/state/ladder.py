@@ -58,6 +58,7 @@ _ENDS = {
     "icmp": "refused by ICMP",
     "unanswered": "then a request that is never answered",
     "cut-short": "cut short by the client",
+    "gone": "and the client falls silent",
 }
 
 
@@ -423,10 +424,13 @@ class Attempt(Struct):
                 self._fails("silent", row)
             else:
                 self.how = "cut-short"
-        elif now_ns - spoke >= LIMITS.answer_wait_ns or row.end:
+        elif now_ns - spoke < LIMITS.answer_wait_ns and not row.end:
+            self.how, self.due_ns = "waiting", spoke + LIMITS.answer_wait_ns
+        elif row.retransmits_out or row.last_in_ns > row.last_out_ns:
             self._fails("silent", row)
         else:
-            self.how, self.due_ns = "waiting", spoke + LIMITS.answer_wait_ns
+            # neither acknowledged nor sent again, as TCP must: the client is gone, or out of sight
+            self.how = "gone"
 
     def _fails(self, how: str, row: FlowRow, time_ns: int = 0, packet: int = 0) -> None:
         if self.how == how:

@@ -6,6 +6,7 @@ import pytest
 
 from panotui.model import SECOND
 from tests.diagnosis.wire import (
+    ACK,
     CLOUD,
     ETH1,
     GATEWAY,
@@ -97,6 +98,27 @@ def test_silence_after_the_name(answered: bool) -> None:
         assert "sent again" in found["sni-filtered"].text
         assert found["sni-filtered"].confidence == "likely"
         assert any(METRICS in line for line in found["sni-filtered"].detail)
+
+
+@pytest.mark.parametrize("after", ["gone", "sent again", "acknowledged"])
+def test_client_that_falls_silent_after_its_hello_proves_nothing_of_the_server(after: str) -> None:
+    """Its cable is pulled in mid-handshake: TCP would send again what nobody acknowledges."""
+    wire = Wire()
+    other_name_works(wire, 0.1)
+    flow = to(wire, LOGS, LOGS_IP, 0.5)
+    flow.open(0.6)
+    hello = client_hello(LOGS)
+    flow.send(0.7, hello)
+    if after == "sent again":
+        for n in range(3):
+            flow.send(1.0 + 2 * n, hello, again=True)
+    elif after == "acknowledged":
+        flow.segment(0.72, False, ACK)
+    for n in range(20):
+        wire.add(2.0 + n, arp_packet(1, ROUTER_MAC, GATEWAY, "192.168.5.99"), 1)
+    found = told(wire.watch(end=22))
+    failing = {"sni-filtered", "endpoint-failing"} & found.keys()
+    assert bool(failing) is (after != "gone"), found.keys()
 
 
 @pytest.mark.parametrize("whole", [False, True])
