@@ -291,6 +291,7 @@ class RtspEnd(Message, frozen=True, kw_only=True, tag="rtsp-end"):
     timeout_s: int = 60
     keepalive_by: str = ""  # its kind: "request", "rtcp", ""
     last_report_ns: int = 0  # the reader's newest RTCP report
+    strays: int = 0  # places where the server's bytes were neither a frame nor a message
 
 
 class StreamBound(Message, frozen=True, kw_only=True, tag="stream-bound"):

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from panotui.state.camera import Camera, Unreachable
-from panotui.state.camera_session import Asked, Session, Track
+from panotui.state.camera_session import RUNGS, Asked, Session, Track
+from panotui.state.camera_streams import place_of
 from panotui.state.streams import StreamState, media_of
 from panotui.state.thresholds import thresholds
 
@@ -95,7 +96,7 @@ def misdirected(camera: Camera, streams: list[StreamState], now_ns: int) -> list
         track.asked[0]
         for session in camera.sessions.values()
         for track in session.udp_tracks
-        if track.asked
+        if track.asked and not _is_replaced(camera, session)
     }
     for session in camera.sessions.values():
         if not session.play_ns or (session.ended_ns or now_ns) - session.play_ns < LIMITS.astray_ns:
@@ -112,7 +113,7 @@ def misdirected(camera: Camera, streams: list[StreamState], now_ns: int) -> list
             first = min(strange, key=lambda s: s.row.first_ns)
             port = first.row.dport
             refused = camera.unreachable.get((session.client, port))
-            if refused is None and any(s.receiver_report_ns for s in strange):
+            if refused is None and any(s.receiver_report_ns > session.play_ns for s in strange):
                 continue  # the reader receives them: it sends reports
             out.append(
                 Misdirected(
@@ -126,6 +127,17 @@ def misdirected(camera: Camera, streams: list[StreamState], now_ns: int) -> list
                 ),
             )
     return out
+
+
+def _is_replaced(camera: Camera, session: Session) -> bool:
+    """Its reader has ended it, and plays the same URL in a newer one: nobody waits at its ports."""
+    left = session.let_go_ns or session.ended in ("fin-client", "rst-client")
+    return bool(left) and any(
+        other.client == session.client
+        and other.play_ns > session.ended_ns
+        and place_of(other.url) == place_of(session.url)
+        for other in camera.sessions.values()
+    )
 
 
 def pictureless(
@@ -166,8 +178,8 @@ def turned_away(camera: Camera, now_ns: int) -> tuple[Session, Track, Unreachabl
 
 
 def silent_requests(camera: Camera, now_ns: int) -> list[tuple[Session, Asked]]:
-    """Requests for a picture that the camera received and never answered, newest connection first;
-    empty once it has answered the same reader again.
+    """Requests for a picture that the camera received and never answered, or so late that their
+    reader left, newest connection first; empty once it has answered the same reader again.
     """
     out: list[tuple[Session, Asked]] = []
     answered: set[str] = set()
@@ -181,9 +193,22 @@ def silent_requests(camera: Camera, now_ns: int) -> list[tuple[Session, Asked]]:
             cut = is_cut(session) and now_ns - session.ended_ns >= LIMITS.cut_ns
             if (waited >= patience or cut) and camera.connected_ns and not session.let_go_ns:
                 out.append((session, asked))
+        elif (late := late_answer(session)) is not None:
+            out.append((session, late))
         elif session.answered_ns:
             answered.add(session.client)
     return out
+
+
+def late_answer(session: Session) -> Asked | None:
+    """A request whose answer came so late that its reader asked for nothing more and left."""
+    asked = session.answered
+    if asked is None or not asked.time_ns or session.play_ns or session.unanswered() is not None:
+        return None
+    waited = asked.answered_ns - asked.time_ns
+    left = session.ended in ("fin-client", "rst-client", "teardown")
+    is_late = asked.method in RUNGS and waited >= LIMITS.silent_ns
+    return asked if left and is_late else None
 
 
 def is_cut(session: Session) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from panotui.model import RtspMessage, RtspTrack
 from panotui.wire.rtsp import Transport, parse_transport
@@ -25,6 +26,7 @@ ENDINGS = {
 }  # fmt: skip
 WAITING_MAX = 16
 TRACKS_MAX = 32
+TRIES_MAX = 8
 
 
 class Asked(Struct):
@@ -67,6 +69,19 @@ class Track(Struct):
         return self.media not in ("video", "")
 
 
+class Try(Struct, frozen=True):
+    """One PLAY that was answered, until its reader let it go."""
+
+    play_ns: int
+    play_packet: int
+    until_ns: int  # 0: it has not
+    until_packet: int
+    by_reader: bool  # its reader ended it
+    udp: bool
+    ports: tuple[int, int] | None  # over UDP: the client's
+    strays: int = 0
+
+
 class Session(Struct):
     """One RTSP connection to a camera."""
 
@@ -83,6 +98,7 @@ class Session(Struct):
     auth_sent: str | None = None
     waiting: OrderedDict[tuple[str, str], Asked] = field(default_factory=OrderedDict)
     answered_ns: int = 0  # the camera's last answer
+    answered: Asked | None = None  # its request, if that was a success
     set_up: dict[str, Track] = field(default_factory=dict)  # by URL
     play_ns: int = 0
     play_packet: int = 0
@@ -102,6 +118,8 @@ class Session(Struct):
     tracks: tuple[RtspTrack, ...] = ()
     described_ns: int = 0  # DESCRIBE was answered with these tracks
     described_packet: int = 0
+    strays: int = 0  # places where the camera's bytes were neither a frame nor a message
+    earlier: list[Try] = field(default_factory=list)  # of sessions before it in this connection
 
     @property
     def ending(self) -> str:
@@ -127,6 +145,32 @@ class Session(Struct):
         """A track that is known to be video was set up."""
         return any(track.media == "video" for track in self.set_up.values())
 
+    def tries(self) -> list[Try]:
+        """The answered PLAYs of the connection, oldest first."""
+        return [*self.earlier, self._present()] if self.play_ns else self.earlier
+
+    def _present(self) -> Try:
+        wanted = [track for track in self.udp_tracks if not track.optional] or self.udp_tracks
+        until_ns = self.let_go_ns or self.ended_ns
+        return Try(
+            self.play_ns, self.play_packet, until_ns, self.ended_packet,
+            bool(self.let_go_ns) or self.ended in ("fin-client", "rst-client"), bool(wanted),
+            wanted[0].asked or wanted[0].answered if wanted else None, self.strays,
+        )  # fmt: skip
+
+    def _begin_anew(self, time_ns: int) -> None:
+        """Another session in the same connection: nothing of the one before holds for it."""
+        if self.play_ns:
+            before = self._present()
+            if not before.until_ns:  # paused, or left without a word
+                before = replace(before, until_ns=time_ns, by_reader=True)
+            self.earlier = [*self.earlier, before][-TRIES_MAX:]
+        self.state, self.ended, self.ended_ns, self.ended_packet = "open", None, 0, 0
+        self.play_ns = self.play_packet = self.let_go_ns = self.torn_down_ns = 0
+        self.kept_ns = self.kept_packet = self.report_ns = self.last_keepalive_ns = 0
+        self.kept_by, self.refused = "", None
+        self.set_up.clear()
+
     def unanswered(self) -> Asked | None:
         """The oldest unanswered request for the picture."""
         return next((a for a in self.waiting.values() if a.method in RUNGS), None)
@@ -142,7 +186,7 @@ class Session(Struct):
             self.url = message.url
             if method == "DESCRIBE":
                 self.described = message.url
-        if method == "TEARDOWN" and self.state != "ended":
+        if method == "TEARDOWN" and self.state != "ended" and not self._is_one_of_several(message):
             # readers also send it after the camera has closed: that ended nothing
             self.let_go_ns = message.time_ns
         key = (method, message.url or "")
@@ -157,6 +201,10 @@ class Session(Struct):
         while len(self.waiting) > WAITING_MAX:
             self.waiting.popitem(last=False)
 
+    def _is_one_of_several(self, message: RtspMessage) -> bool:
+        """The message is about one track, and the session has others."""
+        return len(self.set_up) > 1 and (message.url or "") in self.set_up
+
     def answer(self, message: RtspMessage) -> Asked:
         """Process an answer of the camera; returns its request, with the result."""
         method, url = message.method or "", message.url or ""
@@ -165,7 +213,7 @@ class Session(Struct):
             asked = Asked(method, url, message.time_ns, 0, message.media)
         asked.status, asked.reason = message.status or 0, message.reason or ""
         asked.answered_ns, asked.answer_packet = message.time_ns, message.packet
-        self.answered_ns = message.time_ns
+        self.answered_ns, self.answered = message.time_ns, None
         if message.timeout_s:
             self.timeout_s = message.timeout_s
         if message.public:
@@ -180,6 +228,7 @@ class Session(Struct):
 
     def _succeed(self, asked: Asked, message: RtspMessage) -> None:
         method, time_ns = asked.method, message.time_ns
+        self.answered = asked
         if method == "SETUP":
             self._set_up(asked, message)
         elif method == "PLAY":
@@ -187,6 +236,8 @@ class Session(Struct):
             self.play_ns, self.play_packet = time_ns, message.packet
         elif method == "PAUSE":
             self.state = "paused"
+        elif method == "TEARDOWN" and self._is_one_of_several(message):
+            del self.set_up[message.url or ""]
         elif method == "TEARDOWN":
             self.end("teardown", time_ns, message.packet)
             self.torn_down_ns = time_ns
@@ -196,6 +247,9 @@ class Session(Struct):
             self.refused = None
 
     def _set_up(self, asked: Asked, message: RtspMessage) -> None:
+        again = asked.url in self.set_up and self.play_ns and not asked.within
+        if self.state == "ended" or again:
+            self._begin_anew(asked.time_ns)
         answered = _first(message.transport)
         wished = _first(asked.transport)
         tcp = answered.tcp if answered else bool(wished and wished.tcp)
@@ -210,7 +264,7 @@ class Session(Struct):
         self.set_up[asked.url] = track
         while len(self.set_up) > TRACKS_MAX:
             del self.set_up[next(iter(self.set_up))]
-        if self.state in ("open", "ended"):
+        if self.state == "open":
             self.state = "ready"
 
     def end(self, how: str, time_ns: int, packet: int) -> None:

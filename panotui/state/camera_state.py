@@ -12,6 +12,8 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from panotui.model import SECOND
+from panotui.model.quantities import times
 from panotui.model.tables import GOODBYE
 from panotui.state.camera import Camera
 from panotui.state.camera_media import (
@@ -25,7 +27,8 @@ from panotui.state.camera_media import (
 )
 from panotui.state.camera_sealed import sealed_failure
 from panotui.state.camera_session import Session
-from panotui.state.camera_streams import label_of, let_go, own_sessions, own_streams
+from panotui.state.camera_streams import given_up, label_of, let_go, own_sessions, own_streams
+from panotui.state.camera_vain import in_vain
 from panotui.state.ladder import syns
 from panotui.state.streams import StreamState, media_of
 from panotui.state.thresholds import thresholds
@@ -134,6 +137,15 @@ def _astray(scene: Scene) -> Verdict | None:
     return "silent", f"its media go to port {one.port}, {one.asked} was requested", one.first_ns
 
 
+def _vain(scene: Scene) -> Verdict | None:
+    """A few packets of each attempt are no picture."""
+    for one in in_vain(scene.sessions, scene.streams):
+        if one.way != "udp, then tcp" and one.session is scene.sessions[-1]:
+            text = f"PLAY is answered and no picture comes ({times(len(one.tries))})"
+            return "silent", text, one.tries[0].play_ns
+    return None
+
+
 def _sealed(scene: Scene) -> Verdict | None:
     camera = scene.camera
     if camera.sealed_ns and scene.now_ns - camera.sealed_ns <= LIMITS.sealed_recent_ns:
@@ -212,6 +224,9 @@ def _mute(scene: Scene) -> Verdict | None:
     if not silent:
         return None
     session, asked = silent[0]
+    if asked.answered_ns:
+        waited = (asked.answered_ns - asked.time_ns) / SECOND
+        return "silent", f"{asked.method} is answered after {waited:.0f} s only", asked.time_ns
     if is_cut(session):
         return "silent", f"it cuts the connection at {asked.method}", silent[-1][1].time_ns
     return "silent", f"{asked.method} is not answered", silent[-1][1].time_ns
@@ -247,6 +262,8 @@ def _over(scene: Scene) -> Verdict | None:
     if not scene.streams:
         return None
     last = max(s.row.last_ns for s in scene.streams)
+    if any(given_up(scene.camera, s, _session_of(scene, s)) for s in scene.streams):
+        return "silent", "no packets came any more, and its reader has left", last
     ended = next((s for s in reversed(scene.sessions) if s.state == "ended"), None)
     said = any(s.row.end == GOODBYE for s in scene.streams)
     goodbye = "it has ended the stream (RTCP BYE)" if said else "the stream ended"
@@ -290,7 +307,7 @@ def _past(scene: Scene) -> Verdict | None:
 
 
 _LOOKS: tuple[Callable[[Scene], Verdict | None], ...] = (
-    _flowing, _astray, _sealed, _paused, _frozen, _out_of_reach, _refused, _mute, _unopened,
+    _vain, _flowing, _astray, _sealed, _paused, _frozen, _out_of_reach, _refused, _mute, _unopened,
     _unsuited, _playing, _over, _connecting, _pictures, _past,
 )  # fmt: skip
 

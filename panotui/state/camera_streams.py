@@ -62,9 +62,26 @@ def let_go(camera: Camera, stream: StreamState, session: Session | None) -> bool
         return _plays_anew(camera, None, stream.dst, stream.url, last_ns)
     if session.let_go_ns or session.torn_down_ns:
         return True
+    if session.earlier and last_ns <= session.earlier[-1].until_ns:
+        return True  # it belongs to a session before this one, in the same connection
     if session.ended and session.ended_ns - last_ns <= stream.patience_ns:
         return True  # it ended with its connection
     return _plays_anew(camera, session, session.client, session.url, last_ns)
+
+
+def given_up(camera: Camera, stream: StreamState, session: Session | None) -> bool:
+    """Its reader took leave of a stream because nothing came any more; nobody has got a picture of
+    the camera since then, and the reader has not tried again.
+    """
+    if session is None or stream.paused or stream.superseded or session.state == "paused":
+        return False
+    last_ns = stream.row.last_ns
+    left_ns = session.let_go_ns or session.torn_down_ns
+    return (
+        left_ns - last_ns > stream.patience_ns
+        and camera.media_ns <= last_ns
+        and not _plays_anew(camera, session, session.client, None, last_ns)
+    )
 
 
 def _plays_anew(

@@ -193,6 +193,7 @@ class CameraBook:
         if found is None:
             return None
         _camera, session = found
+        session.strays = message.strays
         if session.state != "ended":
             # media over UDP may outlive the connection: only a teardown ends them
             session.end(message.how, message.time_ns, message.packet)

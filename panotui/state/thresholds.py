@@ -85,6 +85,17 @@ class CameraState(Table, frozen=True):
     unanswered_syns: Count
 
 
+class CameraVain(Table, frozen=True):
+    """Of `state.camera_vain`."""
+
+    tries: int
+    falls: int
+    falls_back_ns: Nanoseconds
+    waited_ns: Nanoseconds
+    early_ns: Nanoseconds
+    packets: int
+
+
 class Cameras(Table, frozen=True):
     """Of `state.cameras`."""
 
@@ -278,6 +289,7 @@ class Thresholds(Table, frozen=True):
     camera_media: CameraMedia
     camera_refusals: CameraRefusals
     camera_state: CameraState
+    camera_vain: CameraVain
     cameras: Cameras
     claims: Claims
     clock: Clock

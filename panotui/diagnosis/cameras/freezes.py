@@ -1,7 +1,7 @@
 """Whether a stream is alive: stream-frozen, stream-frozen-picture, stream-restart.
 
-A freeze is over when a packet arrives, or when nobody waits for one any more: its reader has torn
-the session down, paused it, or started the camera again.
+A freeze is over when a packet arrives, or when nobody waits for one any more: its reader has paused
+the session or started the camera again. A reader that leaves because nothing comes ends no freeze.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from panotui.diagnosis.cameras.stream_events import Watched
+from panotui.diagnosis.cameras.words import reader_name
 from panotui.diagnosis.facts import Observation, evidence
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, Confidence
 from panotui.model.quantities import counted
 from panotui.model.tables import GOODBYE
 from panotui.state.camera_session import Session
-from panotui.state.camera_streams import let_go
+from panotui.state.camera_streams import given_up, let_go
 from panotui.state.streams import LIMITS as STREAM_LIMITS
 from panotui.state.streams import StreamState, media_of
 
@@ -75,12 +76,14 @@ def frozen(watched: Watched) -> Iterable[Observation]:
         )  # fmt: skip
         return
     goodbye = said_goodbye(stream, session)
-    if (
-        (stream.state != "frozen" and not goodbye)
-        or silent <= STREAM_LIMITS.frozen_s
-        or let_go(watched.camera, stream, session)
-    ):
+    left = given_up(watched.camera, stream, session)
+    stands = stream.state == "frozen" and not let_go(watched.camera, stream, session)
+    if not (stands or goodbye or left) or silent <= STREAM_LIMITS.frozen_s:
         return
+    if left:
+        assert session is not None
+        reader = reader_name(session.client, watched.facts)
+        values["detail"] = f"; {reader} has ended its session, and nobody has tried again"
     if goodbye:
         values["detail"] = " since its RTCP BYE, although the session is open"
     yield Observation(

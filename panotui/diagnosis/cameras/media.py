@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from panotui.diagnosis.cameras.unread import unread
+from panotui.diagnosis.cameras.vain import vain
 from panotui.diagnosis.cameras.words import about, reader_name, subject_of
 from panotui.diagnosis.facts import LIMITS as COMMON_LIMITS
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
@@ -42,6 +43,7 @@ class MediaRule(Rule):
             strays = list(_astray(camera, streams, facts))
             strays = strays or _turned_away(camera, facts)
             strays = strays or _no_picture(camera, streams, facts)
+            strays = strays or vain(camera, streams, facts)
             out.extend(strays or _nothing(camera, streams, facts) or _no_group(camera, facts))
         return out
 

@@ -18,11 +18,12 @@ from panotui.diagnosis.facts import LIMITS as COMMON_LIMITS
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.thresholds import thresholds
 from panotui.diagnosis.unheard import unheard
-from panotui.model import EvidenceRecord
+from panotui.model import SECOND, EvidenceRecord
 from panotui.model.quantities import times
 from panotui.state.camera import Camera
 from panotui.state.camera_media import is_cut, silent_requests
 from panotui.state.camera_refusals import Refusal
+from panotui.state.camera_session import Asked
 from panotui.state.connects import recent
 
 _LOGGED = 'the appliance logs "Failed to get SDP description" or "SETUP failed" for this'
@@ -232,11 +233,10 @@ def _silence(camera: Camera, facts: Facts) -> Iterable[Observation]:
     silent.reverse()  # oldest first
     session, asked = silent[-1]
     cut = is_cut(session)
-    how = "cut" if cut else "no answer"
     seen = tuple(
         evidence(s.ended_ns, s.ended_packet, f"{a.method}; {s.ending}")
         if is_cut(s)
-        else evidence(a.time_ns, a.packet, f"{a.method}, {how}")
+        else evidence(a.time_ns, a.packet, f"{a.method}, {_waited(a)}")
         for s, a in silent
     )[-EVIDENCE_MAX:]
     covers = _before(
@@ -250,7 +250,14 @@ def _silence(camera: Camera, facts: Facts) -> Iterable[Observation]:
             return
     dport = next(iter(sorted(camera.ports)), 554)
     text = action = None
-    if cut:
+    late = [a.answered_ns - a.time_ns for _, a in silent if a.answered_ns]
+    if late:
+        text = (
+            f"Camera {camera.name} answers {asked.method} only after {max(late) / SECOND:.0f} s: "
+            f"{reader_name(session.client, facts)} does not wait so long ({times(len(silent))})"
+        )
+        action = f"Restart {camera.name}: its RTSP server is overloaded; close its other viewers"
+    elif cut:
         text = (
             f"Camera {camera.name} closes the connection instead of answering {asked.method} "
             f"({times(len(silent))})"
@@ -269,6 +276,12 @@ def _silence(camera: Camera, facts: Facts) -> Iterable[Observation]:
         text=text, action=action, camera=camera.address, covers=covers,
         unheard=unheard(camera.address, dport, asked.time_ns, facts),
     )  # fmt: skip
+
+
+def _waited(asked: Asked) -> str:
+    if not asked.answered_ns:
+        return "no answer"
+    return f"answered after {(asked.answered_ns - asked.time_ns) / SECOND:.0f} s"
 
 
 def _hung_up(camera: Camera, facts: Facts) -> Iterable[Observation]:

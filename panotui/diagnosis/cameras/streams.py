@@ -21,7 +21,7 @@ from panotui.diagnosis.thresholds import thresholds
 from panotui.model import NEVER, AnyMessage, StreamFreeze, StreamGap, StreamRestart
 from panotui.model.quantities import rate as rate_text
 from panotui.state.camera import Camera
-from panotui.state.camera_streams import is_another_readers
+from panotui.state.camera_streams import given_up, is_another_readers
 from panotui.state.streams import StreamState, media_of, stream_key
 from panotui.wire.protocols import TCP
 
@@ -83,7 +83,8 @@ class StreamRule(Rule):
     ) -> Iterable[Observation]:
         row = stream.row
         found = facts.cameras.session_of(stream.meter, row.session)
-        waited_for = freezes.said_goodbye(stream, found[1] if found else None)
+        session = found[1] if found else None
+        waited_for = freezes.said_goodbye(stream, session) or given_up(camera, stream, session)
         if facts.now_ns - row.last_ns > LIMITS.ended_ns and row.end and not waited_for:
             return
         media = media_of(stream.codec)

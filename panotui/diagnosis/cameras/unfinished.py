@@ -9,6 +9,7 @@ from panotui.diagnosis.facts import LIMITS as COMMON_LIMITS
 from panotui.diagnosis.facts import Facts, Observation, evidence
 from panotui.diagnosis.thresholds import thresholds
 from panotui.state.camera import Camera
+from panotui.state.camera_media import late_answer
 from panotui.state.camera_session import Session
 from panotui.state.camera_streams import is_group, place_of
 from panotui.state.connects import recent
@@ -95,4 +96,5 @@ def _left(session: Session) -> bool:
         and bool(session.described_ns or session.set_up)
         and not session.play_ns
         and session.unanswered() is None
+        and late_answer(session) is None
     )

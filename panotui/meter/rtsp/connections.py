@@ -358,8 +358,13 @@ class Connections:
                 # The POST's requests are answered on the GET's connection.
                 connection.dialogue = other.dialogue
 
+        def stray() -> None:
+            connection.dialogue.strays += 1
+
         direction = Direction(self._frames, message, channel)
         direction.on_tunnel = tunnel
+        if not client:
+            direction.on_stray = stray
         return direction
 
     def _open_channel(self, connection: Connection, client: bool, number: int) -> int:

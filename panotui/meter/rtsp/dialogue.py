@@ -86,6 +86,7 @@ class Dialogue:
         self.keepalive_by = ""
         self.tracks: list[Track] = []
         self.malformed = 0
+        self.strays = 0  # places where the server's bytes were neither a frame nor a message
         self._emit = emit
         self._set_up = set_up
         self._changed = changed
@@ -310,6 +311,7 @@ class Dialogue:
                     timeout_s=self.timeout_s,
                     keepalive_by=self.keepalive_by,
                     last_report_ns=self.last_report_ns,
+                    strays=self.strays,
                 )
             )
         self._ended = True

@@ -67,7 +67,7 @@ class Direction:
         "_held_bytes", "_hole_acked_ns", "_inner", "_is_first", "_length", "_marks",
         "_messages", "_mode", "_muted_ns", "_need", "_next", "_open", "_parts", "_scanned",
         "_second", "_tries", "_wrapping", "carriers", "cookie", "epoch", "frames", "held",
-        "on_channel", "on_message", "on_tunnel", "resyncs", "snapped",
+        "on_channel", "on_message", "on_stray", "on_tunnel", "resyncs", "snapped",
     )  # fmt: skip
 
     def __init__(
@@ -77,6 +77,7 @@ class Direction:
         self.on_message = on_message
         self.on_channel = on_channel
         self.on_tunnel: Callable[[str], None] | None = None
+        self.on_stray: Callable[[], None] | None = None
         self.carriers = [-1] * 256
         self.epoch = 0
         self.resyncs = 0
@@ -553,6 +554,8 @@ class Direction:
     def _stray(self, time_ns: int, number: int, behind: int = 1) -> None:
         """Neither a frame nor a message: search for a boundary behind it."""
         self.resyncs += 1
+        if self.on_stray is not None:
+            self.on_stray()
         self._mode = _RESYNC
         self._marks = [(0, time_ns, number)]
         self._scanned = self._floor = behind
