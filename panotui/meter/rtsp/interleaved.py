@@ -10,6 +10,7 @@ once. RFC 2326 10.12, RFC 7826 14.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable
 from itertools import chain, islice
 
@@ -628,6 +629,11 @@ class Direction:
 
     # ------------------------------------------------------------ resynchronising
 
+    def _begins_at(self, at: int) -> bool:
+        """Whether a segment begins at this place of the buffer."""
+        place = bisect_left(self._marks, (at,))
+        return place < len(self._marks) and self._marks[place][0] == at
+
     def _find_boundary(self) -> None:
         """Search for a start line, or for two pairs of consecutive `$` frames.
 
@@ -646,12 +652,11 @@ class Direction:
             place = find_message(buffer, max(self._floor, self._scanned - _START_LINE_MAX))
         tail = bytes(buffer[max(self._floor, self._scanned) :])
         fresh = (found.start() + size - len(tail) for found in _CANDIDATE.finditer(tail))
-        begins = {mark[0] for mark in self._marks}
         waiting: list[int] = []
         for at in chain(self._candidates, islice(fresh, RESYNC_LOOKS_MAX)):
             if 0 <= place <= at:
                 break
-            leads = leads_on(buffer, at, at in begins)
+            leads = leads_on(buffer, at, self._begins_at(at))
             if leads:
                 place = at
                 break
