@@ -51,7 +51,7 @@ def run_check(
         ),
         capture_output=True,
         text=True,
-        timeout=40,
+        timeout=300,
         check=False,
         env={**os.environ, "SSL_CERT_FILE": str(plant.ca), **environment},
     )
@@ -78,7 +78,7 @@ def one(answer: dict[str, Any], kind: str, word: str) -> dict[str, Any]:
 def test_everything_is_well_in_a_healthy_plant(plant: Plant) -> None:
     began = time.monotonic()
     answer = checked(plant, "--fail-on", "finding")
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 60  # not one time-out after the other
     assert failed(answer) == []
     assert answer["skipped"] == 0
     assert one(answer, "tls", IOT)["text"].endswith("with x-amzn-mqtt-ca")
@@ -122,7 +122,7 @@ def test_a_chain_of_a_stranger_is_refused_and_its_issuer_named(plant: Plant) -> 
 
 def test_a_camera_that_refuses_is_told_and_no_password_is_shown(plant: Plant) -> None:
     plant.cameras["gate"].terminate()
-    plant.cameras["gate"].wait(10)
+    plant.cameras["gate"].wait(60)
     refusing = plant.refusing_camera("gate", "404")
     try:
         answer = checked(
@@ -130,7 +130,7 @@ def test_a_camera_that_refuses_is_told_and_no_password_is_shown(plant: Plant) ->
         )
     finally:
         refusing.terminate()
-        refusing.wait(10)
+        refusing.wait(60)
         plant.start_camera("gate")
     assert [kind for kind, _ in failed(answer)] == ["rtsp"]
     bad = one(answer, "rtsp", "10.20.0.12")
@@ -147,7 +147,7 @@ def test_silent_resolver_and_time_server_end_within_the_time(plant: Plant, tmp_p
     site.write_text(text.replace(f'ntp = ["{CLOUD_NET}.1"]', f'ntp = ["{CLOUD_NET}.98"]'))
     began = time.monotonic()
     answer = checked(plant, site=site)
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 60  # not one time-out after the other
     kinds = {kind for kind, _ in failed(answer)}
     assert kinds == {"dns", "ntp"}
     assert one(answer, "tcp", LOGS)["state"] == "skipped"
@@ -183,6 +183,6 @@ def test_ctrl_c_ends_it_with_130(plant: Plant, tmp_path: Path) -> None:
     assert process.stdout is not None
     assert "running" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "Traceback" not in errors

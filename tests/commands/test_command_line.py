@@ -50,7 +50,7 @@ def run(
         command,
         input=stdin,
         capture_output=True,
-        timeout=60,
+        timeout=300,
         cwd=REPOSITORY,
         env={**os.environ, "XDG_CONFIG_HOME": EMPTY_CONFIG, **environment},
         check=False,
@@ -290,7 +290,7 @@ def test_a_reader_that_goes_away_ends_it_quietly() -> None:
     assert child.stdout is not None
     assert child.stderr is not None
     child.stdout.close()
-    assert child.wait(30) == 0
+    assert child.wait(60) == 0
     assert child.stderr.read() == b""
 
 
@@ -307,7 +307,7 @@ def test_an_interrupt_ends_it_with_130_and_no_traceback() -> None:
     child.stdin.flush()
     time.sleep(1.5)  # into the reading; there is nothing to await from outside
     child.send_signal(signal.SIGINT)
-    out, errors = child.communicate(timeout=30)
+    out, errors = child.communicate(timeout=300)
     assert child.returncode == 130
     assert (out, errors) == (b"", b"")
 
@@ -357,7 +357,7 @@ print("loaded:", loaded, "code:", code, file=sys.stderr)
 def test_headless_commands_never_load_the_screen(arguments: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-c", HEADLESS, *arguments], capture_output=True, text=True,
-        cwd=REPOSITORY, timeout=60, check=False,
+        cwd=REPOSITORY, timeout=300, check=False,
     )  # fmt: skip
     assert "loaded: []" in done.stderr
 
@@ -371,7 +371,7 @@ def test_version_and_help_load_next_to_nothing(arguments: list[str]) -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True,
-        cwd=REPOSITORY, timeout=30, check=False,
+        cwd=REPOSITORY, timeout=300, check=False,
     )  # fmt: skip
     heavy = done.stderr.strip().splitlines()[-1]
     assert heavy in ("[]", "['msgspec', 'numpy']")
@@ -400,7 +400,7 @@ def test_a_fault_of_the_program_is_one_line_with_a_crash_file(tmp_path: Path) ->
     for extra, traceback in (([], False), (["-v"], True)):
         done = subprocess.run(
             [sys.executable, "-c", code, "doctor", *extra], capture_output=True, text=True,
-            cwd=REPOSITORY, timeout=30, env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
+            cwd=REPOSITORY, timeout=300, env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
             check=False,
         )  # fmt: skip
         assert done.returncode == 70

@@ -199,7 +199,7 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SUDO_")}
     return subprocess.run(
-        [*PANOTUI, *arguments], capture_output=True, text=True, cwd=cwd, check=False, timeout=120,
+        [*PANOTUI, *arguments], capture_output=True, text=True, cwd=cwd, check=False, timeout=300,
         env={**environment, "PYTHONPATH": str(REPOSITORY), **(more or {})},
     )  # fmt: skip
 

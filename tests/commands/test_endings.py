@@ -77,7 +77,7 @@ def test_every_command_that_answers_on_stdout_is_among_them() -> None:
 def test_a_full_disk_behind_stdout_is_one_line_and_three(words: list[str], buffered: bool) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [*PANOTUI, *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60,
+            [*PANOTUI, *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=300,
             cwd=REPOSITORY, check=False, env={**os.environ, "PYTHONUNBUFFERED": "" if buffered
             else "1"},
         )  # fmt: skip
@@ -93,7 +93,7 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(words: list[str]) -> None
     ours, theirs = os.pipe()
     os.close(ours)
     done = subprocess.run(
-        [*PANOTUI, *words], stdout=theirs, stderr=subprocess.PIPE, timeout=60, cwd=REPOSITORY,
+        [*PANOTUI, *words], stdout=theirs, stderr=subprocess.PIPE, timeout=300, cwd=REPOSITORY,
         check=False,
     )  # fmt: skip
     os.close(theirs)
@@ -103,7 +103,7 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(words: list[str]) -> None
 def test_a_file_that_cannot_take_a_report_is_told_as_that_file() -> None:
     done = subprocess.run(
         [*PANOTUI, "report", CAPTURE, "-o", "/dev/full"], capture_output=True, text=True,
-        timeout=60, cwd=REPOSITORY, check=False,
+        timeout=300, cwd=REPOSITORY, check=False,
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr.startswith("panotui: -o /dev/full: No space left on device.")
@@ -114,7 +114,7 @@ def test_closed_standard_streams_are_no_fault(tmp_path: Path) -> None:
     done = subprocess.run(
         ["/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *PANOTUI, "report", CAPTURE, "-o",
          str(tmp_path / "page.html")],
-        timeout=60, cwd=REPOSITORY, check=False,
+        timeout=300, cwd=REPOSITORY, check=False,
     )  # fmt: skip
     assert done.returncode == 0
     assert "logs.us-east-1.amazonaws.com" in (tmp_path / "page.html").read_text()
@@ -139,7 +139,7 @@ def test_a_recorder_that_cannot_tell_from_the_start_says_so(
         done = subprocess.run(
             here.command([*PANOTUI, "record", "lo", "-o", str(tmp_path / "r"), "--json",
                           "--socket", str(tmp_path / "r.sock")]),
-            stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, cwd=REPOSITORY,
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=300, cwd=REPOSITORY,
             check=False, env={**os.environ, "PYTHONUNBUFFERED": "" if buffered else "1"},
         )  # fmt: skip
     assert done.returncode == 3
@@ -180,9 +180,9 @@ while True:
 
 def interrupted(terminal: Terminal, shown: Callable[[], bool]) -> list[str]:
     """Press Ctrl-C when it is at work; what it left on the terminal, without its progress."""
-    terminal.until(shown, 30)
+    terminal.until(shown, 60)
     terminal.type("\x03")
-    assert terminal.ended(10) == 130, terminal.text()
+    assert terminal.ended(60) == 130, terminal.text()
     assert b"Traceback" not in terminal.raw
     raw = bytes(terminal.raw)
     assert raw.rfind(b"\x1b[?1049l") >= raw.rfind(b"\x1b[?1049h")

@@ -48,7 +48,7 @@ def record(home: Path, *arguments: str) -> tuple[int, list[dict[str, dict[str, s
                 shutil.rmtree(home / "first.panotui")
             if len(said) == 9:
                 process.terminate()
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
     return process.returncode, said, errors
 
 
@@ -90,6 +90,6 @@ def test_a_fallback_that_is_not_needed_leaves_nothing(home: Path) -> None:
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=REPOSITORY, text=True,
                 env={**os.environ, "SUDO_UID": str(USER), "SUDO_GID": str(USER)},
             )  # fmt: skip
-            _, errors = process.communicate(timeout=60)
+            _, errors = process.communicate(timeout=300)
             assert process.returncode == wanted, errors
     assert not (home / "second.panotui").exists()

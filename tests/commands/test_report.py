@@ -210,7 +210,7 @@ def test_root_reports_of_several_and_prints_without_its_rights(
             sys.executable, "-m", "panotui", "report", str(recording),
             str(DEMO / "site.pcapng.zst"), "--pdf", "-o", str(out),
         ],
-        capture_output=True, text=True, check=False, timeout=120,
+        capture_output=True, text=True, check=False, timeout=300,
         env={**os.environ, "PATH": f"{browser.parent}:{os.environ['PATH']}"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

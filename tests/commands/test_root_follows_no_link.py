@@ -73,7 +73,7 @@ def record(*arguments: str) -> subprocess.CompletedProcess[str]:
             [*PANOTUI, "record", "lo", "--for", "1s", *arguments],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=REPOSITORY, text=True,
         )  # fmt: skip
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
     return subprocess.CompletedProcess([], process.returncode, out, err)
 
 
@@ -286,7 +286,7 @@ def test_a_folder_reached_through_a_users_folder_is_not_made_by_root(home: Path)
 
 def by_sudo(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*PANOTUI, *arguments], capture_output=True, text=True, timeout=120, cwd=REPOSITORY,
+        [*PANOTUI, *arguments], capture_output=True, text=True, timeout=300, cwd=REPOSITORY,
         check=False,
     )  # fmt: skip
 

@@ -39,7 +39,7 @@ def test_a_desk_accepts_and_takes_back_and_says_why_not(tmp_path: Path) -> None:
             desk.accept(one)
         assert str(site) in str(refused.value)
         desk._process.kill()
-        desk._process.wait(10)
+        desk._process.wait(60)
         with pytest.raises(UsageError, match="does not answer"):
             desk.undo()
     finally:
@@ -67,7 +67,7 @@ def test_a_desk_that_is_too_late_answers_no_later_question(
         os.kill(desk._process.pid, signal.SIGSTOP)
         with pytest.raises(UsageError, match="does not answer"):
             desk.accept(violation(reason="unknown-endpoint"))
-        desk._process.wait(10)  # it was ended
+        desk._process.wait(60)  # it was ended
         with pytest.raises(UsageError, match="does not answer"):
             desk.undo()
         assert site.read_text() == SITE

@@ -33,7 +33,7 @@ HEAVY = {
 def test_analyze_of_a_small_capture_loads_what_it_needs_alone() -> None:
     done = subprocess.run(
         [sys.executable, "-c", LOADED, "analyze", "--json", str(CAPTURE)],
-        capture_output=True, text=True, cwd=REPOSITORY, timeout=60, check=True,
+        capture_output=True, text=True, cwd=REPOSITORY, timeout=300, check=True,
     )  # fmt: skip
     code, *loaded = done.stderr.split()
     assert code == "0"

@@ -348,7 +348,7 @@ def test_a_worker_that_is_killed_loses_nothing(place: Path, dask: Cluster, loade
             assert run.poll() is None
             time.sleep(0.05)
         victim.kill()
-        said, why = run.communicate(timeout=240)
+        said, why = run.communicate(timeout=300)
     finally:
         with contextlib.suppress(ProcessLookupError):
             run.kill()

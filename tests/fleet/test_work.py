@@ -242,7 +242,7 @@ def test_a_report_reaches_the_lake_and_its_pages_alone(tmp_path: Path, before: b
         assert panotui("fleet", "report", lake, "-o", out / "fleet.html").returncode == 0
     done = subprocess.run(
         [sys.executable, "-c", REPORT_ALONE, str(tmp_path)],
-        capture_output=True, text=True, check=False, timeout=120,
+        capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)

@@ -15,7 +15,7 @@ from tests.lab.netns import end
 from tests.lab.plant import Plant
 
 
-def panotui(*args: str | Path, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+def panotui(*args: str | Path, timeout_s: float = 600) -> subprocess.CompletedProcess[str]:
     """Run the program to its end; stdout and stderr are captured."""
     return subprocess.run(
         [sys.executable, "-m", "panotui", *map(str, args)],

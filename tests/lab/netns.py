@@ -162,7 +162,7 @@ def offloads_off(space: Namespace, interface: str) -> None:
 
 
 def _ip(*args: str) -> None:
-    subprocess.run(["ip", *args], check=True, capture_output=True, text=True, timeout=20)
+    subprocess.run(["ip", *args], check=True, capture_output=True, text=True, timeout=120)
 
 
 def end(child: subprocess.Popen[Any], timeout_s: float = 3.0) -> int:

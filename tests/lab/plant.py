@@ -125,7 +125,7 @@ def default_cameras() -> list[CameraSpec]:
     ]
 
 
-def wait_for(process: subprocess.Popen[str], word: str, timeout_s: float = 20.0) -> None:
+def wait_for(process: subprocess.Popen[str], word: str, timeout_s: float = 90.0) -> None:
     """Read the process's stdout until a line contains `word`; RuntimeError when it ends first."""
     assert process.stdout is not None
     deadline = time.monotonic() + timeout_s
@@ -338,7 +338,7 @@ class Plant:
         self._stack.callback(log.close)
         return ns.popen(args, stdout=log, stderr=log)
 
-    def wait_tcp(self, ns: Namespace, address: str, port: int, timeout_s: float = 15.0) -> None:
+    def wait_tcp(self, ns: Namespace, address: str, port: int, timeout_s: float = 90.0) -> None:
         """Until something listens there; TimeoutError otherwise."""
         script = (
             "import socket,sys,time\n"

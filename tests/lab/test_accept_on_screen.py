@@ -49,13 +49,13 @@ def test_accepting_changes_the_site_file_and_undo_brings_it_back(
     before = site.read_text("utf-8")
     players = wire.replay()
     screen = Screen(wire.here.command([*PANOTUI, "live", "cap0", "cap1", "--site", str(site)]))
-    screen.until(["eth0", "eth1"], 40)
+    screen.until(["eth0", "eth1"], 60)
     screen.press(b"5")
-    screen.until(["dynam"], 40)
+    screen.until(["dynam"], 60)
     screen.press(b"/dynamodb\r")
-    screen.until(["1-1 of"], 10)
+    screen.until(["1-1 of"], 60)
     screen.press(b"a")
-    wait_for(lambda: screen.pump(0.05) and site.read_text("utf-8") != before, 10)
+    wait_for(lambda: screen.pump(0.05) and site.read_text("utf-8") != before, 90)
     after = site.read_text("utf-8")
     assert COMMENT in after
     (service,) = tomllib.loads(after)["service"]
@@ -64,9 +64,9 @@ def test_accepting_changes_the_site_file_and_undo_brings_it_back(
     assert site.stat().st_mode & 0o777 == 0o640
     assert [p.name for p in site.parent.iterdir()] == ["site.toml"]  # nothing is left beside it
     screen.press(b"u")
-    wait_for(lambda: screen.pump(0.05) and site.read_text("utf-8") == before, 10)
+    wait_for(lambda: screen.pump(0.05) and site.read_text("utf-8") == before, 90)
     screen.press(b"q")
-    assert screen.ended(10) == 0
+    assert screen.ended(60) == 0
     for player in players:
         player.terminate()
-        player.wait(5)
+        player.wait(60)

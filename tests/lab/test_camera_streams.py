@@ -203,7 +203,7 @@ def test_live_streams_are_those_of_the_file_for_the_same_packets(folder: Path) -
         folder.chmod(0o777)
         plant.lose("dock", 20)
         recorder = start_recorder(plant, folder)
-        wait_until(lambda: ask(folder) is not None, 20, "the recorder listens")
+        wait_until(lambda: ask(folder) is not None, 90, "the recorder listens")
         with filming(plant, path):
             readers = [plant.read_camera("dock", "udp"), plant.read_camera("gate", "tcp")]
             time.sleep(8)

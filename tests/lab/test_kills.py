@@ -97,7 +97,7 @@ def missing_after_kills(here: Namespace, folder: Path, chance: random.Random) ->
         killed[which] = time.time()
     missing: dict[int, float] = {}
     for which, process in running.items():
-        process.wait(20)
+        process.wait(60)
         recording = Recording(folder / f"{which}.panotui")
         last = {flow.dst: flow.last_time_ns / 1e9 for flow in recording.all_flows()}
         recording.close()

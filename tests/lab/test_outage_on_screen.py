@@ -34,9 +34,9 @@ def test_one_sentence_and_one_action_within_twenty_seconds_and_again_when_it_is_
         plant = lab.plant
         command = [*PANOTUI, "live", "mir0", "mir1", "--site", str(plant.site_file)]
         screen = Screen(plant.probe.command(command))
-        screen.until(["eth0", "eth1"], 40)
+        screen.until(["eth0", "eth1"], 60)
         lab.talk()
-        screen.until(["9 of 9 needed reachable", "nothing"], 40)
+        screen.until(["9 of 9 needed reachable", "nothing"], 60)
         lab.firewall("drop")
         screen.until(["Nothing on the internet has answered eth1", "Ask the owner"], WITHIN_S)
         sentence, action = to_do(screen)
@@ -51,6 +51,6 @@ def test_one_sentence_and_one_action_within_twenty_seconds_and_again_when_it_is_
         screen.until(["9 of 9 needed reachable", well], WITHIN_S)
         assert "internet" not in "".join(to_do(screen))
         screen.press(b"7")  # the events say that it is over
-        screen.until(["EVENTS", "Nothing on the internet"], 10)
+        screen.until(["EVENTS", "Nothing on the internet"], 60)
         screen.press(b"q")
-        assert screen.ended(10) == 0
+        assert screen.ended(60) == 0

@@ -72,7 +72,7 @@ class Cable:
         time.sleep(0.5)
         capture.terminate()
         try:
-            capture.wait(5)
+            capture.wait(60)
         except subprocess.TimeoutExpired:
             capture.kill()
 

@@ -165,7 +165,7 @@ def served(path: Path) -> Iterator[str]:
     assert found, line + (process.stderr.read() if process.stderr else "")
     yield found.group(1)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=300)
     assert (process.returncode, errors) == (130, "")
 
 
@@ -173,7 +173,7 @@ def test_the_command_answers_in_openmetrics(served: str) -> None:
     request = urllib.request.Request(
         f"http://{served}/metrics", headers={"Accept": "application/openmetrics-text"}
     )
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=300) as answer:
         assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
         parsed = list(text_string_to_metric_families(answer.read().decode()))
     assert len(parsed) > 15
@@ -204,13 +204,13 @@ def test_a_low_port_is_bound_before_the_rights_are_gone(path: Path) -> None:
     try:
         assert process.stdout is not None
         assert process.stdout.readline().endswith(f"http://127.0.0.1:{port}/metrics\n")
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=300) as answer:
             assert b"panotui_recorder_up 1.0" in answer.read()
         state = privileges.state(Path(f"/proc/{process.pid}/status").read_text())
         assert state.none_left
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+        process.communicate(timeout=300)
 
 
 @pytest.mark.parametrize("listen", ["9109", "localhost:9109", "127.0.0.1:99999", "127.0.0.1:x"])
@@ -285,7 +285,7 @@ def test_prometheus_accepts_the_rules_and_scrapes(served: str, tmp_path: Path) -
             time.sleep(0.2)
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
     assert len(found) == len(FixedState().snapshot().cameras)
 
 

@@ -290,12 +290,12 @@ def test_the_command_sends_and_loads_no_packet_library(path: Path, receiver: Rec
     )  # fmt: skip
     try:
         for _ in range(3):  # metrics, log records, metrics again
-            assert receiver.came.acquire(timeout=60)
+            assert receiver.came.acquire(timeout=300)
         mapped = Path(f"/proc/{process.pid}/maps").read_text()
         assert "scapy" not in mapped
     finally:
         process.send_signal(signal.SIGINT)
-        said, errors = process.communicate(timeout=20)
+        said, errors = process.communicate(timeout=300)
     assert (process.returncode, errors) == (130, "")
     assert receiver.endpoint in said
     assert len(receiver.records()) > 1

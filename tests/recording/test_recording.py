@@ -182,7 +182,7 @@ recorder.close()
 def test_a_file_that_cannot_grow_leaves_samples_and_says_so_then_recovers(tmp_path: Path) -> None:
     folder = tmp_path / "f.panotui"
     code = FULL.format(root=str(REPOSITORY), folder=str(folder))
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr
     assert "samples-only" in run.stdout
     assert "pause" in run.stdout
@@ -222,7 +222,7 @@ recorder.close()
 recording = Recording(Path({str(folder)!r}))
 print((recording.end_ns - START) // SECOND, len(recording.samples("port_sample", ["state"])) // 2)
 """
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=180)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr
     said, numbers = run.stdout.strip().splitlines()
     assert said.startswith("samples-only | the disk is full")

@@ -68,7 +68,7 @@ class Chromium:
         with contextlib.suppress(OSError):
             self._send("Browser.close", {})
         try:
-            self._process.wait(10)
+            self._process.wait(60)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

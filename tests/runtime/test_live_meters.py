@@ -119,7 +119,7 @@ def test_an_engine_that_reads_nothing_makes_no_meter_wait(
     reader = threading.Thread(target=lambda: read.extend(wire.frames()))
     reader.start()
     pump.finish()
-    assert pump._outbox.wait(10)
+    assert pump._outbox.wait(60)
     os.close(wire.start)
     reader.join(10)
     assert len(read[0]) == 4 << 20
@@ -147,7 +147,7 @@ def test_an_outbox_whose_reader_has_gone_is_broken_and_never_waits(wire: Pipe) -
     outbox = Outbox(wire.start)
     os.close(wire.end)
     outbox.put(b"nobody reads this")
-    assert outbox.wait(10)
+    assert outbox.wait(60)
     assert outbox.broken
 
 

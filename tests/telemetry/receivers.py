@@ -131,7 +131,7 @@ class Syslog:
             except OSError:
                 return
 
-    def wait_for(self, count: int, seconds: float = 10) -> list[bytes]:
+    def wait_for(self, count: int, seconds: float = 60) -> list[bytes]:
         with self.came:
             assert self.came.wait_for(lambda: len(self.lines) >= count, seconds)
             return list(self.lines)

@@ -135,7 +135,7 @@ class Terminal:
                     return
         self._stream.feed(_NOT_FOR_PYTE.sub(b"", text))
 
-    def until(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> float:
+    def until(self, condition: Callable[[], bool], timeout_s: float = 60.0) -> float:
         """Seconds until the condition holds; AssertionError with the screen when it does not."""
         began = time.monotonic()
         while not condition():
@@ -155,7 +155,7 @@ class Terminal:
     def text(self) -> str:
         return "\n".join(line.rstrip() for line in self.screen.display)
 
-    def ended(self, timeout_s: float = 5.0, *, reading: bool = True) -> int:
+    def ended(self, timeout_s: float = 60.0, *, reading: bool = True) -> int:
         """The exit code, once the program has ended."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:

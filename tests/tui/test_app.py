@@ -24,7 +24,7 @@ def shown(app: Panotui) -> str:
 
 
 async def until(condition: Callable[[], bool], pilot: Pilot[None]) -> None:
-    for _ in range(200):
+    for _ in range(3000):
         await pilot.pause()
         if condition():
             return

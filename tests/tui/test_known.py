@@ -107,19 +107,19 @@ def test_a_known_violation_reads_so_on_a_terminal(tmp_path: Path) -> None:
     folder = recorded(tmp_path / "a.panotui")
     command = [sys.executable, "-m", "panotui", "review", str(folder)]
     with Terminal(command=command, columns=120, rows=40) as terminal:
-        terminal.until(terminal.shows("all else is well"), 20)
+        terminal.until(terminal.shows("all else is well"), 60)
         terminal.type("5")
-        terminal.until(terminal.shows("REASON"), 20)
+        terminal.until(terminal.shows("REASON"), 60)
         terminal.type("m")
-        terminal.until(terminal.shows("1 open, 0 past"), 20)
+        terminal.until(terminal.shows("1 open, 0 past"), 60)
         terminal.type("1")
-        terminal.until(terminal.shows("1 violation to look at"), 20)
+        terminal.until(terminal.shows("1 violation to look at"), 60)
         terminal.type("5")
-        terminal.until(terminal.shows("REASON"), 20)
+        terminal.until(terminal.shows("REASON"), 60)
         terminal.type("m")
-        terminal.until(terminal.shows("1 open (1 known), 0 past"), 20)
+        terminal.until(terminal.shows("1 open (1 known), 0 past"), 60)
         terminal.type("1")
-        terminal.until(terminal.shows("all else is well"), 20)
+        terminal.until(terminal.shows("all else is well"), 60)
         terminal.type("q")
         assert terminal.ended() == 0
 

@@ -88,7 +88,7 @@ def test_every_setting_is_explained_in_the_printed_file() -> None:
 def panotui(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "panotui", *arguments], capture_output=True, text=True, check=False,
-        timeout=30, env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **environment},
+        timeout=300, env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **environment},
     )  # fmt: skip
 
 

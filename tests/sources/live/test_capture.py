@@ -48,7 +48,7 @@ class Listener:
         raise AssertionError(f"no {word}: {self.child.stderr.read()}")
 
     def result(self) -> dict[str, object]:
-        out, error = self.child.communicate("stop\n", timeout=20)
+        out, error = self.child.communicate("stop\n", timeout=300)
         assert self.child.returncode == 0, error
         return json.loads(out.splitlines()[-1])
 
