@@ -28,6 +28,7 @@ from panotui.engine.usual import Usual
 from panotui.model import (
     I64,
     SECOND,
+    SET_BACK_NS,
     U64,
     AnyMessage,
     Bool,
@@ -78,7 +79,6 @@ from panotui.state.tracking import ConnectionTracking
 from panotui.state.verdicts import VerdictBook
 from panotui.state.visibility import Visibility
 
-SET_BACK_NS = 3 * SECOND  # as in `runtime.seconds`
 RULED_S = 10  # seconds of a port's rates that rules use
 
 

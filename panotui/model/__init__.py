@@ -14,7 +14,21 @@ records has been through `wire.text.printable` (printable, bounded).
 
 from __future__ import annotations
 
-from panotui.model.arrays import F64, I16, I32, I64, NEVER, SECOND, U8, U16, U32, U64, Bool, Rows
+from panotui.model.arrays import (
+    F64,
+    I16,
+    I32,
+    I64,
+    NEVER,
+    SECOND,
+    SET_BACK_NS,
+    U8,
+    U16,
+    U32,
+    U64,
+    Bool,
+    Rows,
+)
 from panotui.model.delta import Delta, Earlier, Heard, LinkReading, MeterCounters, MeterSettings
 from panotui.model.messages import (
     AnyMessage,
@@ -127,6 +141,7 @@ __all__ = [
     "REASONS",
     "SCHEMA_ANALYSIS",
     "SECOND",
+    "SET_BACK_NS",
     "STREAM_CODECS",
     "STREAM_DTYPE",
     "STREAM_SECOND_DTYPE",

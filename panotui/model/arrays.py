@@ -43,6 +43,7 @@ Rows: TypeAlias = NDArray[Any]  # a structured array; the dtype is named where i
 
 SECOND = 1_000_000_000
 NEVER = 1 << 62  # a time that is never reached
+SET_BACK_NS = 3 * SECOND  # the clock of a capture that goes back by more was set back
 _SHORT = 4_096  # comparisons
 
 

@@ -10,19 +10,17 @@ import numpy as np
 from panotui.model import (
     I64,
     SECOND,
+    SET_BACK_NS,
     PacketBatch,
 )
 
 _FINE_TICKS = 60  # seconds, then minutes, then one jump
 
 
-# Packets are out of order by a second or two at most. A larger step back, behind which so many
+# Packets are out of order by less than SET_BACK_NS. A larger step back, behind which so many
 # packets in a row stay, means that the capture's clock was set back. This is accepted once per this
 # many packets, since each jump forward costs ticks, and less and less often if it happens again and
 # again (two clocks in one capture, a broken clock).
-_SET_BACK_NS = 3 * SECOND
-
-
 _STAYS_ROWS = 64
 
 
@@ -109,7 +107,7 @@ class SecondSplitter:
         start = 0
         while True:
             behind_ns = running[start:] - time_ns[start:]
-            if int(behind_ns.max()) <= _SET_BACK_NS:
+            if int(behind_ns.max()) <= SET_BACK_NS:
                 self._late = 0
                 self._rows_since += len(time_ns) - start
                 return running
@@ -128,6 +126,6 @@ class SecondSplitter:
     def _late_in_a_row(self, behind_ns: I64) -> I64:
         """(n,) the number of late rows in a row that each of these ends, 0 if it is not late."""
         place = np.arange(len(behind_ns))
-        in_time = np.maximum.accumulate(np.where(behind_ns <= _SET_BACK_NS, place, -1))
+        in_time = np.maximum.accumulate(np.where(behind_ns <= SET_BACK_NS, place, -1))
         late: I64 = place - in_time + np.where(in_time < 0, self._late, 0)
         return late
