@@ -81,7 +81,10 @@ class Turning:
     def links(self, rows: Rows, own: frozenset[int]) -> None:
         """Rows of LINK_SECOND_DTYPE; `own`: MACs of this machine, whose frames prove nothing."""
         seconds = rows["second"]
-        for second in distinct(seconds).tolist():
+        some, interfaces = distinct(seconds), distinct(rows["interface"])
+        if len(some) > 1 and len(interfaces) == 1:
+            some = some[some > self._together(int(interfaces[0]), rows, own)]
+        for second in some.tolist():
             now = rows[seconds == second]
             for interface in distinct(now["interface"]).tolist():
                 self._second(interface, second, now[now["interface"] == interface], own)
@@ -102,9 +105,8 @@ class Turning:
             return
         sent = distinct(src[~group])[:HOSTS_MAX].tolist()
         towards = distinct(dst[~group])[:HOSTS_MAX].tolist()
-        often = np.flatnonzero(~group & (rows["packets"] >= LIMITS.busy_packets))[:HOSTS_MAX]
-        low, high = np.minimum(src[often], dst[often]), np.maximum(src[often], dst[often])
-        at.busy.append((second, frozenset(zip(low.tolist(), high.tolist(), strict=True))))
+        often = np.flatnonzero(~group & (rows["packets"] >= LIMITS.busy_packets))
+        at.busy.append((second, _pairs(src[often], dst[often])))
         if second > at.unicast_s:
             at.unicast_s, at.spread, at.questions = second, 0, 0
             at.speakers.clear()
@@ -116,7 +118,54 @@ class Turning:
             ways = self._ways(interface, mac)
             ways.sent_s = second
         for mac in {*sent, *towards}:
-            self._count(interface, mac)
+            known = self._hosts.get((interface, mac))
+            if known is not None:  # else it is one too many
+                both = known.towards_s == known.sent_s
+                self._count((interface, mac), known, both, int(not both))
+
+    def _together(self, interface: int, rows: Rows, own: frozenset[int]) -> int:
+        """Take the seconds up to the last one with unicast at once, as `_second` would one by one,
+        if all their hosts are known. Returns that one, 0 if none was taken.
+        """
+        at = self._interfaces.get(interface)
+        src, dst = rows["src_mac"], rows["dst_mac"]
+        single = (dst >> np.uint64(40) & np.uint64(1)) == 0
+        if own:
+            single &= ~(np.isin(src, list(own)) | np.isin(dst, list(own)))
+        src, dst, second, packets = (
+            column[single] for column in (src, dst, rows["second"], rows["packets"])
+        )
+        seconds = distinct(second)
+        if at is None or interface in self.plain or not len(seconds) or seconds[0] <= at.unicast_s:
+            return 0
+        macs = distinct(np.concatenate([src, dst]))
+        keys = [(interface, mac) for mac in macs.tolist()]
+        known = [self._hosts[key] for key in keys if key in self._hosts]
+        if len(known) < len(keys):
+            return 0
+        sent, towards = np.zeros((2, len(macs), len(seconds)), bool)
+        place, sender, receiver = (
+            np.searchsorted(all_of, one)
+            for all_of, one in ((seconds, second), (macs, src), (macs, dst))
+        )
+        sent[sender, place] = towards[receiver, place] = True
+        number = np.arange(1, len(seconds) + 1)
+        both = ((sent & towards) * number).max(axis=1)
+        alone = ((sent | towards) & (number > both[:, None])).sum(axis=1)
+        newest = np.append(0, seconds)
+        for key, ways, to_s, from_s, back, more in zip(
+            keys, known, newest[(towards * number).max(axis=1)].tolist(),
+            newest[(sent * number).max(axis=1)].tolist(), both.tolist(), alone.tolist(),
+            strict=True,
+        ):  # fmt: skip
+            ways.towards_s, ways.sent_s = to_s or ways.towards_s, from_s or ways.sent_s
+            self._count(key, ways, back > 0, more)
+        for one in seconds[-(at.busy.maxlen or 0) :].tolist():
+            often = (second == one) & (packets >= LIMITS.busy_packets)
+            at.busy.append((one, _pairs(src[often], dst[often])))
+        at.unicast_s, at.spread, at.questions = int(seconds[-1]), 0, 0
+        at.speakers.clear()
+        return at.unicast_s
 
     def _ways(self, interface: int, mac: int) -> _Ways:
         key = (interface, mac)
@@ -129,17 +178,14 @@ class Turning:
             ways = self._hosts[key] = _Ways()
         return ways
 
-    def _count(self, interface: int, mac: int) -> None:
-        key, ways = (interface, mac), self._hosts.get((interface, mac))
-        if ways is None:
-            return  # a second with more hosts than are kept
-        if ways.towards_s == ways.sent_s:
+    def _count(self, key: Host, ways: _Ways, both: bool, alone: int) -> None:
+        """A host was seen: perhaps in both directions, and then in one, in `alone` seconds."""
+        if both:
             ways.alone = ways.proofs = 0
             self._alone.discard(key)
             self.one_way.pop(key, None)
-            return
-        ways.alone += 1
-        if ways.alone >= LIMITS.alone_least and ways.towards_s and ways.sent_s:
+        ways.alone += alone
+        if alone and ways.alone >= LIMITS.alone_least and ways.towards_s and ways.sent_s:
             self._alone.add(key)
 
     def observe(self, message: ArpMessage) -> None:
@@ -190,7 +236,7 @@ class Turning:
         now = now_ns // SECOND
         plain = [i for i, at in self._interfaces.items() if self._is_plain(i, at, now)]
         hosts: list[tuple[Host, str]] = []
-        for key in self._alone:
+        for key in sorted(self._alone):
             missing = self.missing_of(key)
             if missing is None or key in self.one_way or key[0] in self.plain:
                 continue
@@ -248,6 +294,13 @@ class Turning:
             if interface not in self.plain
         )
         return min((at for at in due if at > now_ns), default=NEVER)
+
+
+def _pairs(src: U64, dst: U64) -> frozenset[Pair]:
+    """Of rows (n,); at most HOSTS_MAX."""
+    src, dst = src[:HOSTS_MAX], dst[:HOSTS_MAX]
+    low, high = np.minimum(src, dst), np.maximum(src, dst)
+    return frozenset(zip(low.tolist(), high.tolist(), strict=True))
 
 
 def _remember(table: OrderedDict[Question, int], key: Question, second: int) -> None:
