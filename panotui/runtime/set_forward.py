@@ -8,11 +8,12 @@ looked at, and only where traffic was dense.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
+from msgspec import Struct
 
-from panotui.model import SECOND, PacketBatch
+from panotui.model import I64, SECOND, U8, PacketBatch
 
 LEAST_NS = 3 * SECOND  # shorter gaps are reported by nobody
 ROWS = 256  # looked at on either side
@@ -25,44 +26,69 @@ _SAME = 0.5  # of the gap: a stream that went on for less was not there
 Stamps = dict[tuple[bytes, int, bytes], list[tuple[int, int, int]]]  # host, ports, SSRC
 
 
+class _Heads(Struct):
+    """The first bytes of n Ethernet frames."""
+
+    time_ns: I64  # (n,)
+    size: I64  # (n,) of the captured ones, at most _HEAD
+    data: U8  # (n, _HEAD), meaningless from `size` on
+
+    def and_then(self, later: _Heads) -> _Heads:
+        """The newest rows of both."""
+        return _Heads(
+            np.concatenate([self.time_ns, later.time_ns])[-ROWS:],
+            np.concatenate([self.size, later.size])[-ROWS:],
+            np.concatenate([self.data, later.data])[-ROWS:],
+        )
+
+    def read(self) -> Iterator[tuple[int, bytes]]:
+        """Time and bytes of each."""
+        sizes = self.size.tolist()
+        for at, size, data in zip(self.time_ns.tolist(), sizes, self.data, strict=True):
+            yield at, data[:size].tobytes()
+
+
 class SetForward:
     """The gaps of one file."""
 
     def __init__(self) -> None:
-        self._last: list[tuple[int, bytes]] = []  # time and head of the newest packets
+        none = np.zeros(0, np.int64)
+        self._last = _Heads(none, none, np.zeros((0, _HEAD), np.uint8))
 
     def gaps(self, batch: PacketBatch) -> Iterator[tuple[int, int, int]]:
         """(row, since, until) where the clock jumps forward to a row, in order."""
         time_ns = batch.time_ns
-        before = self._last[-1][0] if self._last else int(time_ns[0])
+        before = int(self._last.time_ns[-1]) if len(self._last.time_ns) else int(time_ns[0])
         jumps = np.diff(time_ns, prepend=before) >= LEAST_NS
         for row in np.flatnonzero(jumps).tolist():
             since = int(time_ns[row - 1]) if row else before
-            earlier = [*self._last, *_heads(batch, max(0, row - ROWS), row)][-ROWS:]
-            if sum(since - t < SECOND for t, _ in earlier) < DENSE_ROWS:
+            earlier = self._last.and_then(_heads(batch, max(0, row - ROWS), row))
+            if np.count_nonzero(since - earlier.time_ns < SECOND) < DENSE_ROWS:
                 continue
             later = _heads(batch, row, min(len(batch), row + ROWS))
             if _only_the_clock(earlier, later):
                 yield row, since, int(time_ns[row])
-        self._last = [*self._last, *_heads(batch, max(0, len(batch) - ROWS), len(batch))][-ROWS:]
+        newest = _heads(batch, max(0, len(batch) - ROWS), len(batch))
+        self._last = self._last.and_then(newest)
 
 
-def _heads(batch: PacketBatch, start: int, stop: int) -> list[tuple[int, bytes]]:
-    """Times and first bytes of Ethernet frames."""
-    kinds = [i.linktype for i in batch.interfaces]
-    return [
-        (at, batch.data[first : first + min(size, _HEAD)].tobytes())
-        for at, first, size, which in zip(
-            batch.time_ns[start:stop].tolist(), batch.offset[start:stop].tolist(),
-            batch.captured[start:stop].tolist(), batch.interface[start:stop].tolist(), strict=True,
-        )
-        if 0 <= which < len(kinds) and kinds[which] == _ETHERNET
-    ]  # fmt: skip
+def _heads(batch: PacketBatch, start: int, stop: int) -> _Heads:
+    """What the Ethernet frames of rows [start, stop) begin with."""
+    kinds = np.array([i.linktype for i in batch.interfaces] or [-1])
+    which = batch.interface[start:stop]
+    inside = (which >= 0) & (which < len(kinds))
+    rows = start + np.flatnonzero(inside & (kinds[np.where(inside, which, 0)] == _ETHERNET))
+    places = batch.offset[rows][:, None] + np.arange(_HEAD)
+    return _Heads(
+        batch.time_ns[rows],
+        np.minimum(batch.captured[rows], _HEAD).astype(np.int64),
+        batch.data.take(places, mode="clip"),
+    )
 
 
-def _only_the_clock(earlier: list[tuple[int, bytes]], later: list[tuple[int, bytes]]) -> bool:
+def _only_the_clock(earlier: _Heads, later: _Heads) -> bool:
     """The streams of several hosts go on as if no time had passed, and none says otherwise."""
-    before, after = _stamps(earlier), _stamps(later)
+    before, after = _stamps(earlier.read()), _stamps(later.read())
     agree: set[bytes] = set()
     for key, rows in before.items():
         if key not in after:
@@ -80,7 +106,7 @@ def _only_the_clock(earlier: list[tuple[int, bytes]], later: list[tuple[int, byt
     return len(agree) >= HOSTS
 
 
-def _stamps(heads: list[tuple[int, bytes]]) -> Stamps:
+def _stamps(heads: Iterable[tuple[int, bytes]]) -> Stamps:
     """Time, number and stamp of RTP packets by stream: over UDP, or at the head of a segment."""
     found: Stamps = {}
     for at, head in heads:
