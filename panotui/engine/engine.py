@@ -437,7 +437,7 @@ class Engine:
         return self._settled
 
     def prolonged(self, heard: Heard) -> int:
-        """The time that `settled` gives without streams, if this was heard since the last tick."""
+        """The time that `settled` gives if this was heard since the last tick."""
         return self._passing.prolonged(self._last_tick_ns, heard)
 
     def streams_go_on(self, rows: Rows, seconds: Rows, now_ns: int) -> bool:

@@ -60,11 +60,10 @@ class Passing:
         )  # fmt: skip
 
     def prolonged(self, now_ns: int, heard: Heard) -> int:
-        """The time that `settled` gives without streams, if this was heard since the tick at
-        `now_ns`.
-        """
+        """The time that `settled` gives if this was heard since the tick at `now_ns`."""
         self._facts.heard = heard
-        return min(self.quiet_until(now_ns), self._diagnosis.steady_ns(self._facts))
+        until = self.quiet_until(now_ns, streaming=self._streams is not None)
+        return min(until, self._diagnosis.steady_ns(self._facts))
 
     def settled(self, quiet_until_ns: int) -> tuple[int, U64]:
         """Until when seconds without anything new may be reported in one delta, and ids of flows

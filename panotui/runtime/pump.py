@@ -54,7 +54,7 @@ LET_PASS_NS = 60 * SECOND  # most seconds without news before a tick
 # ... before one with a connection that was silent for long: how long must be seen
 AWAKE_PASS_NS = 20 * SECOND
 EARLIER_MOST = 48  # new flows of skipped seconds; rules look at some 64 of a tick
-HEARD_MOST = 8_192  # packets of skipped seconds whose senders are looked up
+HEARD_MOST = 8_192  # newest packets of skipped seconds whose senders are looked up
 LAST_BATCHES = 16  # most reads of live sources at the end; a ring holds less
 FORESEEN_A_SECOND = 4_096  # packets: with more, each second is measured on its own
 REFUSED_PARTS = 4  # ... after something uneven
@@ -394,19 +394,18 @@ class MeterPump(ABC):
         until_ns, restless = self.settled()
         most_ns = self._ticked_ns + LET_PASS_NS
         until_ns = min(until_ns, most_ns)
-        lasts = not self.meter.has_streams
         last = place
         while last + 1 < len(ticks) and len(ticks[last + 1]):
             tick_ns = int(ticks[last + 1][-1])
             if tick_ns >= until_ns:
-                later_ns = self._prolonged(edges[last + 1], until_ns, most_ns) if lasts else 0
+                later_ns = self._prolonged(edges[last + 1], until_ns, most_ns)
                 if tick_ns >= later_ns:
                     break
                 until_ns = later_ns
             last += 1
         if until_ns <= self._ticked_ns or (last == place < len(ticks) - 1):
             return 0
-        usual = lasts and self.calm()
+        usual = not self.meter.has_streams and self.calm()
         edges = edges[place : last + 2]
         steady, until_ns, rows = self.meter.steady(edges, until_ns, restless, usual)
         if len(rows):
@@ -421,10 +420,10 @@ class MeterPump(ABC):
         `most_ns`; `until_ns`: without them.
         """
         ahead = self.meter.ahead
-        known = 0 < until_ns < most_ns and 0 < row - self._heard_from <= HEARD_MOST
-        if not known or ahead is None:
+        since = max(self._heard_from, row - HEARD_MOST)
+        if not 0 < until_ns < most_ns or since >= row or ahead is None:
             return until_ns
-        heard = ahead.heard(self._heard_from, row)
+        heard = ahead.heard(since, row)
         return min(self.prolonged(heard), most_ns)
 
     def _look_for_loss(self, packets: int) -> None:
