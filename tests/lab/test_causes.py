@@ -192,7 +192,10 @@ def told() -> dict[str, Told]:
 def test_a_fault_is_told_while_it_lasts_and_alone(told: dict[str, Told], fault: Fault) -> None:
     seen = told[fault.name]
     assert not seen.wrong
-    assert [f["id"] for f in seen.findings] == list(fault.told), json.dumps(seen.findings, indent=1)
+    # on a busy machine one endpoint may be well again before the others have failed twice: it was
+    # reported alone, and then they are
+    kinds = list(dict.fromkeys(f["id"] for f in seen.findings))
+    assert kinds == list(fault.told), json.dumps(seen.findings, indent=1)
     for found in seen.findings:
         assert proved(found), found
         assert bool(found["cleared_time"]) or not fault.clears
