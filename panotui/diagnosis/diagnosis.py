@@ -67,11 +67,27 @@ class _Life(Struct):
     hidden_ns: int = 0  # since when it depends on another
 
 
+def _wakes(rule: Rule, woken: frozenset[str], cameras: bool) -> bool:
+    """Whether these changes, see `Rule.wakes`, wake a rule at a site with cameras or without."""
+    wakes = rule.wakes
+    if wakes is None:
+        if cameras or not rule.of_cameras:
+            return True
+        wakes = _NEWS
+    return bool(woken & (wakes | _SIGHT))
+
+
 class Diagnosis:
     """All rules and all findings of a site."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.rules = tuple(rules)
+        # what most rules do not define need not be asked of them in each second
+        self._steady = tuple(r for r in self.rules if type(r).steady_ns is not Rule.steady_ns)
+        self._calm = tuple(r for r in self.rules if type(r).calm is not Rule.calm)
+        self._always = tuple(r for r in self.rules if r.wakes is None)
+        # what changed, by the few names of that, and whether cameras are known -> who is woken
+        self._wakes: dict[tuple[frozenset[str], bool], frozenset[Rule]] = {}
         self.specs = catalogue()
         self._lives: dict[str, _Life] = {}
         self._changes: list[tuple[str, FindingRecord]] = []
@@ -105,8 +121,9 @@ class Diagnosis:
         if losing or facts.visibility.turning.version != self._turned:
             self._turned = facts.visibility.turning.version
             self._withdraw(facts)
+        awake, heard, now_ns = self._awake(facts), self._heard, facts.now_ns
         for rule in self.rules:
-            if self._awake(rule, facts):
+            if rule in awake or rule in heard or 0 < rule.due_ns <= now_ns:
                 rule.due_ns = 0
                 found = rule.tick(facts)
                 if rule.of_cameras:
@@ -115,7 +132,7 @@ class Diagnosis:
                 self._standing[rule] = tuple(key for key in taken if key)
             else:
                 for key in self._standing.get(rule, ()):
-                    self._stands(key, facts.now_ns)
+                    self._stands(key, now_ns)
         self._heard.clear()
         self._clear(facts.now_ns)
         if self._lives:
@@ -147,13 +164,11 @@ class Diagnosis:
         """
         cameras = bool(facts.cameras.cameras or facts.streams.streams) and not facts.cameras_rest
         cameras = cameras and not streaming
-        due = NEVER
-        for rule in self.rules:
-            asked = rule.wakes is None and (cameras or not rule.of_cameras)
-            if asked or rule not in self._standing:
-                return facts.now_ns
-            if rule.due_ns:
-                due = min(due, rule.due_ns)
+        if len(self._standing) < len(self.rules):
+            return facts.now_ns
+        if any(cameras or not rule.of_cameras for rule in self._always):
+            return facts.now_ns
+        due = min((rule.due_ns for rule in self.rules if rule.due_ns), default=NEVER)
         for life in self._lives.values():
             due = min(due, _due_of(life, facts.now_ns))
         return due
@@ -164,24 +179,25 @@ class Diagnosis:
         """
         if self._fleeting and not facts.cameras_rest:
             return 0
-        return min((rule.steady_ns(facts) for rule in self.rules), default=NEVER)
+        return min((rule.steady_ns(facts) for rule in self._steady), default=NEVER)
 
     def is_calm(self, facts: Facts) -> bool:
         """Whether no finding is open or about to open, and no rule is near one, see `Rule.calm`."""
         over = (v.told and v.record.cleared_time_ns is not None for v in self._lives.values())
-        return all(over) and all(rule.calm(facts) for rule in self.rules)
+        return all(over) and all(rule.calm(facts) for rule in self._calm)
 
-    def _awake(self, rule: Rule, facts: Facts) -> bool:
-        if rule not in self._standing or facts.final:
-            return True
-        wakes = rule.wakes
-        if wakes is None:
-            if not rule.of_cameras or facts.cameras.cameras or facts.streams.streams:
-                return True
-            wakes = _NEWS
-        if facts.woken & (wakes | _SIGHT):
-            return True
-        return rule in self._heard or 0 < rule.due_ns <= facts.now_ns
+    def _awake(self, facts: Facts) -> frozenset[Rule]:
+        """The rules that run whatever was heard and is due."""
+        if facts.final or len(self._standing) < len(self.rules):
+            return frozenset(self.rules)
+        cameras = bool(facts.cameras.cameras or facts.streams.streams)
+        key = (facts.woken, cameras)
+        found = self._wakes.get(key)
+        if found is None:
+            found = self._wakes[key] = frozenset(
+                rule for rule in self.rules if _wakes(rule, facts.woken, cameras)
+            )
+        return found
 
     def _take(self, seen: Observation, facts: Facts) -> str | None:
         spec = self.specs[seen.id]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+from functools import lru_cache
 
 
 def address_text(version: int, raw: bytes) -> str:
@@ -20,6 +21,7 @@ def mac_text(mac: int) -> str | None:
     return (mac & 0xFFFFFFFFFFFF).to_bytes(6, "big").hex(":")
 
 
+@lru_cache(maxsize=1024)  # a site has few hosts, and several books ask for each message's
 def mac_value(text: str) -> int:
     """`aa:bb:cc:dd:ee:ff` (or with dashes) as a MAC column value; ValueError otherwise."""
     if len(text) == 17 and text[2::3] == ":::::":  # as this program writes them

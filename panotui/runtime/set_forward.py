@@ -62,6 +62,9 @@ class SetForward:
         jumps = np.diff(time_ns, prepend=before) >= LEAST_NS
         for row in np.flatnonzero(jumps).tolist():
             since = int(time_ns[row - 1]) if row else before
+            near = time_ns[max(0, row - ROWS) : row], self._last.time_ns
+            if sum(np.count_nonzero(since - at < SECOND) for at in near) < DENSE_ROWS:
+                continue  # whatever these frames are
             earlier = self._last.and_then(_heads(batch, max(0, row - ROWS), row))
             if np.count_nonzero(since - earlier.time_ns < SECOND) < DENSE_ROWS:
                 continue
