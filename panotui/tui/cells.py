@@ -13,6 +13,10 @@ from functools import lru_cache
 
 from rich.cells import cell_len, set_cell_size
 
+_UNITS = frozenset((
+    "B", "KiB", "MiB", "GiB", "b/s", "kb/s", "Mb/s", "Gb/s", "us", "ms", "s", "min", "h", "d", "%",
+))  # fmt: skip
+
 
 def width(text: str) -> int:
     """Cells that `text` takes."""
@@ -147,13 +151,25 @@ def _broken(word: str, cells: int) -> str:
     return head[:stop] if 3 * stop > len(head) and not head[:stop].endswith("//") else head
 
 
+def _words(text: str, cells: int) -> list[str]:
+    """The words of `text`; a number and its unit are one, where a line has room for both."""
+    words: list[str] = []
+    for word in text.split(" "):
+        unit = word.rstrip(".,:;)") in _UNITS and words and words[-1][-1:].isdigit()
+        if unit and width(words[-1]) + 1 + width(word) <= cells:
+            words[-1] += f" {word}"
+        else:
+            words.append(word)
+    return words
+
+
 def wrap(text: str, cells: int) -> list[str]:
     """`text` in lines of at most `cells` cells, broken at spaces, in a long word only if
     necessary.
     """
     lines: list[str] = []
     line = ""
-    for word in text.split(" "):
+    for word in _words(text, cells):
         while width(word) > cells > 0:
             if line:
                 lines.append(line)

@@ -64,3 +64,10 @@ def test_wrapping_keeps_every_word_in_the_room(text: str, cells: int) -> None:
     lines = wrap(text, cells)
     assert all(width(line) <= cells for line in lines)
     assert "".join("".join(lines).split()) == "".join(text.split())
+
+
+def test_wrapping_leaves_a_number_beside_its_unit() -> None:
+    text = "contacts the internet: 36 packets (8.29 KiB), 16 s ago, 2 flows"
+    assert wrap(text, 39) == ["contacts the internet: 36 packets", "(8.29 KiB), 16 s ago, 2 flows"]
+    assert wrap("it took 4500 ms", 12) == ["it took", "4500 ms"]
+    assert wrap("4500 ms", 5) == ["4500", "ms"]
