@@ -24,8 +24,13 @@ PARAMETER = 16  # parameter sets, SEI, delimiters
 SPS_PART = 32  # a fragment of a sequence parameter set
 MARK = 128  # RTP marker; set by the caller
 
-_AGGREGATE = 64  # STAP-A, SEI of several messages, or a start code: needs a walk
+_AGGREGATE = 64  # an aggregate, SEI of several messages, or a start code: needs a walk
 _AGGREGATE_MAX = 16  # NAL units examined in one aggregate
+# Aggregates by type: bytes before the first unit's size, and between a unit's size and the unit
+# (STAP-A, STAP-B, MTAP16, MTAP24: RFC 6184 5.7).
+_STAP_A, _MTAP_24 = 24, 27
+_AGGREGATE_HEADS = np.array([1, 3, 3, 3])
+_UNIT_HEADS = np.array([0, 0, 3, 4])
 _SEI = 6
 _RECOVERY_POINT = 6  # SEI message (D.1.8): a decoder may start here although there is no IDR
 _SEI_MESSAGES_MAX = 4
@@ -56,7 +61,8 @@ def _table() -> U8:
                 flags = _flags_of(b1 & 31, b1 >= 0x80) & ~SPS
                 table[b0 << 8 | b1] = flags | (SPS_PART if b1 & 31 == 7 else 0)
         else:
-            value = _AGGREGATE | START if kind == 24 else _flags_of(kind, True)
+            whole = not _STAP_A <= kind <= _MTAP_24
+            value = _flags_of(kind, True) if whole else _AGGREGATE | START
             table[b0 << 8 : (b0 + 1) << 8] = value
         if kind == _SEI:
             # Messages with lower numbers may precede the one searched for.
@@ -73,7 +79,7 @@ _UNITS[0] = 0
 
 
 def flags(data: U8, payload: I64, captured: I32, head: U64) -> U8:
-    """(n,) flags of n H.264 RTP payloads: single NAL units, STAP-A, FU-A and FU-B.
+    """(n,) flags of n H.264 RTP payloads: single NAL units, aggregates, FU-A and FU-B.
 
     `head` is their first eight bytes, as in `RtpColumns`.
     """
@@ -92,14 +98,17 @@ def flags(data: U8, payload: I64, captured: I32, head: U64) -> U8:
             rows = rows[data[payload[rows]] != 0]
             out[coded] = start_codes.flags(data, payload[coded], captured[coded], _UNITS)
         out[rows] = START
-        position = payload[rows] + 1
+        kind = (data[payload[rows]] & 31).astype(np.int64) - _STAP_A
+        gap = _UNIT_HEADS[kind]
+        position = payload[rows] + _AGGREGATE_HEADS[kind]
         end = payload[rows] + captured[rows]
         for _ in range(_AGGREGATE_MAX):
-            inside = position + 3 <= end
-            rows, position, end = rows[inside], position[inside], end[inside]
+            inside = position + gap + 3 <= end
+            rows, position, end, gap = rows[inside], position[inside], end[inside], gap[inside]
             if not len(rows):
                 break
             size = data[position].astype(np.int64) << 8 | data[position + 1]
+            position = position + gap
             first = data[position + 2]
             out[rows] |= _TABLE[first.astype(np.int64) << 8] & ~np.uint8(_AGGREGATE)
             sei = np.flatnonzero(first & 31 == _SEI)
@@ -128,17 +137,20 @@ def _recovers(data: U8, unit: I64, end: I64) -> Bool:
 
 
 def find_sps(payload: bytes) -> bytes | None:
-    """The SPS NAL unit in one RTP payload (single or in a STAP-A), None without one."""
+    """The SPS NAL unit in one RTP payload (single or in an aggregate), None without one."""
     for unit in start_codes.units(payload):
         if unit and unit[0] & 31 == 7:
             return unit[:_SPS_BYTES_MAX]
-    if not payload or payload[0] & 31 != 24:
+    kind = payload[0] & 31 if payload else 0
+    if not _STAP_A <= kind <= _MTAP_24:
         return None
-    position = 1
+    gap = int(_UNIT_HEADS[kind - _STAP_A])
+    position = int(_AGGREGATE_HEADS[kind - _STAP_A])
     for _ in range(_AGGREGATE_MAX):
-        if position + 3 > len(payload):
+        if position + gap + 3 > len(payload):
             return None
         size = payload[position] << 8 | payload[position + 1]
+        position += gap
         unit = payload[position + 2 : position + 2 + size]
         if unit and unit[0] & 31 == 7:
             return unit[:_SPS_BYTES_MAX]

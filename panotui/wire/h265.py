@@ -17,6 +17,7 @@ from panotui.wire.h264 import KEY, PARAMETER, SPS, SPS_PART, START, VCL, Fragmen
 
 _AGGREGATE_MAX = 16
 _NO_UNIT = 63  # an unassigned type: no flags
+_PACI = 50
 
 
 def _table() -> U8:
@@ -34,12 +35,16 @@ _UNITS = _TABLE[np.arange(256) >> 1 & 63]  # of a unit's first byte
 
 
 def flags(data: U8, payload: I64, captured: I32, head: U64) -> U8:
-    """(n,) flags of n H.265 RTP payloads: single units, aggregates (48) and fragments (49).
+    """(n,) flags of n H.265 RTP payloads: single units, aggregates (48), fragments (49) and what
+    is inside a PACI (50).
 
     `head` is their first eight bytes, as in `RtpColumns`.
     """
     kind = (head >> np.uint64(57)).astype(np.uint8) & np.uint8(63)
     kind[captured < 3] = _NO_UNIT
+    inside_paci = np.flatnonzero(kind == _PACI)
+    if len(inside_paci):
+        kind[inside_paci] = _inner_kind(data, payload[inside_paci], captured[inside_paci])
     out: U8 = _TABLE.take(kind)
     fragments = np.flatnonzero(kind == 49)
     if len(fragments):
@@ -63,6 +68,18 @@ def flags(data: U8, payload: I64, captured: I32, head: U64) -> U8:
         size = data[position].astype(np.int64) << 8 | data[position + 1]
         out[rows] |= _TABLE[data[position + 2] >> 1 & 63]
         position = position + 2 + size
+    return out
+
+
+def _inner_kind(data: U8, payload: I64, captured: I32) -> U8:
+    """(n,) unit types inside PACI packets, that of a fragment already read (RFC 7798 4.4.4)."""
+    known = captured >= 5
+    at = np.where(known, payload, 0)
+    out = np.where(known, data[at + 2] >> 1 & 63, np.uint8(_NO_UNIT))
+    body = 4 + ((data[at + 2].astype(np.int64) & 1) << 4 | data[at + 3] >> 4)
+    split = np.flatnonzero(known & (out == 49) & (body < captured))
+    out[split] = data[payload[split] + body[split]] & 63
+    out[out >= 48] = _NO_UNIT  # an aggregate in there is not looked at
     return out
 
 

@@ -56,6 +56,10 @@ def test_h264_units_fragments_and_aggregates_are_told_apart():
             aggregate(b"\x67sps", b"\x68pps", b"\x65key"),
             aggregate(b"\x41slice"),
             b"\x18\xff\xff",
+            b"\x19\0\7" + aggregate(b"\x67sps", b"\x65key")[1:],
+            b"\x1a\0\7" + b"\0\6\0\0\0" + b"\x41slice" + b"\0\4\0\0\0" + b"\x65key",
+            b"\x1b\0\7" + b"\0\4\0\0\0\0" + b"\x65key",
+            b"\x1b\0\7",
             b"\x65",
         ],
     ) == [
@@ -71,6 +75,10 @@ def test_h264_units_fragments_and_aggregates_are_told_apart():
         SPS | PARAMETER | START,
         VCL | KEY | SPS | PARAMETER | START,
         VCL | START,
+        START,
+        VCL | KEY | SPS | PARAMETER | START,
+        VCL | KEY | START,
+        VCL | KEY | START,
         START,
         0,
     ]
@@ -111,6 +119,10 @@ def test_h265_units_fragments_and_aggregates_are_told_apart():
             b"\x62\x01\x13key goes on",
             b"\x62\x01\x41slice ends",
             aggregate,
+            b"\x64\x01\x26\x20phesslice",
+            b"\x64\x01\x62\x00\x93key starts",
+            b"\x64\x01\x62\x00",
+            b"\x64\x01\x62\xf0",
             b"\x26\x01",
         ],
     ) == [
@@ -121,6 +133,10 @@ def test_h265_units_fragments_and_aggregates_are_told_apart():
         VCL | KEY,
         VCL,
         VCL | KEY | SPS | PARAMETER | START,
+        VCL | KEY | START,
+        VCL | KEY | START,
+        0,
+        0,
         0,
     ]
 
@@ -163,6 +179,10 @@ def test_set_is_found_alone_and_in_an_aggregate():
     assert h264.find_sps(unit) == unit
     together = b"\x18" + len(unit).to_bytes(2, "big") + unit + b"\0\x02\x68\xee"
     assert h264.find_sps(together) == unit
+    assert h264.find_sps(b"\x19\0\7" + together[1:]) == unit
+    size = len(unit).to_bytes(2, "big")
+    assert h264.find_sps(b"\x1a\0\7\0\2\0\0\0\x68\xee" + size + b"\0\0\0" + unit) == unit
+    assert h264.find_sps(b"\x1b\0\7" + size) is None
     assert h264.find_sps(b"\x65slice") is None
     assert h264.find_sps(b"") is None
 

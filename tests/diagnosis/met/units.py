@@ -138,3 +138,54 @@ def extension_is_longer_than_its_packets(wire: Wire) -> Truth:
     broken = struct.pack("!HH", 0xABAC, 4000)
     send(wire, lambda key, chance: [broken + picture(key, chance)], first=0x90)
     return Truth(("stream-codec",), state="silent", never=("udp-blocked",))
+
+
+def _aggregates(wire: Wire, kind: int, extra: bytes) -> None:
+    """Every picture in an aggregate with a number; `extra` precedes each unit, after its size."""
+
+    def made(key: bool, chance: random.Random) -> list[bytes]:
+        parts = [*((SPS, PPS) if key else ()), picture(key, chance)]
+        inner = b"".join(struct.pack("!H", len(one)) + extra + one for one in parts)
+        return [bytes([0x60 | kind]) + b"\0\7" + inner]
+
+    send(wire, made)
+
+
+@scene
+def pictures_in_aggregates_with_numbers(wire: Wire) -> Truth:
+    """STAP-B of packetization-mode 2."""
+    _aggregates(wire, 25, b"")
+    return Truth(streams=WHOLE)
+
+
+@scene
+def pictures_in_aggregates_of_several_times(wire: Wire) -> Truth:
+    """MTAP16: a number and an offset of time before each unit."""
+    _aggregates(wire, 26, b"\0\0\0")
+    return Truth(streams=WHOLE)
+
+
+@scene
+def pictures_in_aggregates_of_several_distant_times(wire: Wire) -> Truth:
+    """MTAP24."""
+    _aggregates(wire, 27, b"\0\0\0\0")
+    return Truth(streams=WHOLE)
+
+
+@scene
+def units_of_h265_with_control_information(wire: Wire) -> Truth:
+    """PACI around whole units and around fragments."""
+
+    def made(key: bool, chance: random.Random) -> list[bytes]:
+        kind = 19 if key else 1
+        head = struct.pack("!H", 50 << 9 | 1)
+        whole = head + struct.pack("!H", kind << 9 | 4 << 4) + bytes(4)
+        split = head + struct.pack("!H", 49 << 9)
+        return [
+            whole + b"\x80" + chance.randbytes(300),
+            split + bytes([0x80 | kind]) + chance.randbytes(300),
+            split + bytes([0x40 | kind]) + chance.randbytes(300),
+        ]
+
+    send(wire, made, description(media_line("H265")))
+    return Truth(("stream-codec",), streams=WHOLE)
