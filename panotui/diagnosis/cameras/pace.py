@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from panotui.diagnosis.cameras.stream_events import Watched
 from panotui.diagnosis.facts import Observation, evidence
 from panotui.diagnosis.thresholds import thresholds
-from panotui.model import SECOND
+from panotui.model import SECOND, StreamRow
 from panotui.state.streams import LIMITS as STREAM_LIMITS
 
 LIMITS = thresholds().cameras.pace
@@ -31,7 +31,7 @@ def uneven(watched: Watched) -> Iterable[Observation]:
     nominal = row.fps_nominal
     step = 1000 / nominal if math.isfinite(nominal) and nominal > 0 else 0.0
     parts = []
-    if math.isfinite(middle) and middle > LIMITS.jitter_ms:
+    if math.isfinite(middle) and middle - _by_stamps_ms(row) > LIMITS.jitter_ms:
         parts.append(f"frame jitter {middle:.0f} ms")
     if (
         math.isfinite(gap)
@@ -46,6 +46,14 @@ def uneven(watched: Watched) -> Iterable[Observation]:
             (evidence(now, row.last_packet, f"measured over the last {LIMITS.over_s} s"),),
             **watched.base,
         )  # fmt: skip
+
+
+def _by_stamps_ms(row: StreamRow) -> float:
+    """The unevenness of pictures that come evenly, but faster than their stamps say: of a recording
+    that is read as fast as it can be.
+    """
+    stamped, fps = row.fps_nominal, row.fps_now
+    return 1000 / stamped - 1000 / fps if 0 < stamped < fps < math.inf else 0.0
 
 
 def _calm_since(watched: Watched) -> int:
