@@ -318,6 +318,7 @@ class RtcpReport(Message, frozen=True, kw_only=True, tag="rtcp"):
     octets: int | None = None
     fraction_lost: float | None = None
     cumulative_lost: int | None = None
+    highest: int | None = None  # extended sequence number that its receiver has got
     jitter: int | None = None
     from_receiver: bool = False
 

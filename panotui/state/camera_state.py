@@ -27,7 +27,14 @@ from panotui.state.camera_media import (
 )
 from panotui.state.camera_sealed import sealed_failure
 from panotui.state.camera_session import Session
-from panotui.state.camera_streams import given_up, label_of, let_go, own_sessions, own_streams
+from panotui.state.camera_streams import (
+    given_up,
+    label_of,
+    let_go,
+    loss_behind,
+    own_sessions,
+    own_streams,
+)
 from panotui.state.camera_vain import in_vain
 from panotui.state.ladder import syns
 from panotui.state.streams import StreamState, media_of
@@ -111,6 +118,11 @@ def _flowing(scene: Scene) -> Verdict | None:
         shown = f"{share * 100:.2f} % lost"
         text = "it has just lost packets" if shown.startswith("0.00") else shown
         return "losing", text, losing[0].state_since_ns
+    behind = {s.key: loss_behind(s, scene.now_ns) for s in video}
+    if worst := max((share for share in behind.values() if share), default=0.0):
+        stream = next(s for s in video if behind[s.key] == worst)
+        text = f"its reader reports {worst * 100:.1f} % lost"
+        return "losing", text, stream.reports.newest[0].time_ns
     return "streaming", None, max(s.state_since_ns for s in video)
 
 

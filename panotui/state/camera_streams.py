@@ -12,6 +12,7 @@ from functools import lru_cache
 from panotui.state.camera import Camera
 from panotui.state.camera_session import Session
 from panotui.state.streams import StreamState, media_of
+from panotui.wire.protocols import UDP
 
 LABEL_MAX = 40
 _USUAL_PORT = re.compile(r"(?i)^(rtsp://[^/?]*):554(?=[/?]|$)")
@@ -53,6 +54,15 @@ def is_another_readers(stream: StreamState, appliance: Iterable[str]) -> bool:
     """The stream goes to another reader than the appliance, which is known."""
     known = frozenset(appliance)
     return bool(known) and stream.dst not in known and not is_group(stream.dst)
+
+
+def loss_behind(stream: StreamState, now_ns: int) -> float | None:
+    """The share of packets that the only reader of a stream reports as lost, if they pass here."""
+    share = stream.reports.loss(now_ns) if stream.row.transport == UDP else None
+    here = stream.loss_now(now_ns) or 0.0
+    if share is None or is_group(stream.dst) or share - here < here:
+        return None  # most of it is lost before this point
+    return share
 
 
 def let_go(camera: Camera, stream: StreamState, session: Session | None) -> bool:

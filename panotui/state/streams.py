@@ -39,6 +39,7 @@ from panotui.model import (
 )
 from panotui.state.blindness import Blindness
 from panotui.state.h264_profiles import profile_text
+from panotui.state.reader_reports import ReaderReports
 from panotui.state.thresholds import thresholds
 
 HISTORY_S = 300
@@ -108,6 +109,7 @@ class StreamState(Struct):
     fps_expected: float | None = None
     uncertain: bool = False
     receiver_report_ns: int = 0  # the reader's newest report about it
+    reports: ReaderReports = field(default_factory=ReaderReports)
     superseded: bool = False
     lossy_ns: int = 0  # since it was last seen to lose packets; 0: no loss
     fps_learnt: float | None = None  # the observed frame rate
@@ -407,9 +409,8 @@ class StreamBook:
         if isinstance(message, RtspMessage):
             self._pause(message, meter)
             return
-        if not isinstance(
-            message, StreamFreeze | StreamRestart | StreamGap | RtcpReport | StreamBound
-        ):
+        kinds = StreamFreeze | StreamRestart | StreamGap | RtcpReport | StreamBound
+        if not isinstance(message, kinds):
             return
         state = self.streams.get(stream_key(meter, message.stream))
         if state is None:
@@ -434,6 +435,7 @@ class StreamBook:
             state.gaps = [*state.gaps, message][-20:]
         elif message.kind == "rr" and message.from_receiver:
             state.receiver_report_ns = message.time_ns
+            state.reports.take(message)
 
     def _pause(self, message: RtspMessage, meter: int) -> None:
         """A session that is paused or resumed, once the camera has confirmed.

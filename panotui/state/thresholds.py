@@ -88,12 +88,12 @@ class CameraState(Table, frozen=True):
 class CameraVain(Table, frozen=True):
     """Of `state.camera_vain`."""
 
-    tries: int
-    falls: int
+    tries: Count
+    falls: Count
     falls_back_ns: Nanoseconds
     waited_ns: Nanoseconds
     early_ns: Nanoseconds
-    packets: int
+    packets: Count
 
 
 class Cameras(Table, frozen=True):
@@ -249,6 +249,15 @@ class MirrorShare(Table, frozen=True):
     chance: Share
 
 
+class ReaderReports(Table, frozen=True):
+    """Of `state.reader_reports`."""
+
+    reports: Count
+    recent_ns: Nanoseconds
+    share: Share
+    agree_share: Share
+
+
 class Turning(Table, frozen=True):
     """Of `state.turning`."""
 
@@ -285,6 +294,7 @@ class Thresholds(Table, frozen=True):
     """One field per table of thresholds.toml."""
 
     beyond: Beyond
+    reader_reports: ReaderReports
     blindness: Blindness
     camera_media: CameraMedia
     camera_refusals: CameraRefusals

@@ -20,6 +20,7 @@ from panotui.model import F64, I64, SECOND, STREAM_CODECS, STREAM_DTYPE, U8, Boo
 from panotui.model.foreseen import Foreseen
 from panotui.state.camera import Camera
 from panotui.state.camera_session import Session
+from panotui.state.reader_reports import LIMITS as REPORTS
 from panotui.state.streams import LIMITS, REST_NS, StreamState, media_of
 
 # Only these columns of a row may change.
@@ -180,6 +181,8 @@ class GoingOn:
     def _rows_go_on(self, rows: Rows, now_ns: int) -> bool:
         if not np.array_equal(_held(rows), self._held):
             return False
+        if (rows["rr_fraction"] >= REPORTS.share).any():
+            return False  # a reader loses packets, and says so
         return not self._wrong(rows, np.int64(now_ns), self._most)
 
     def _wrong(self, rows: Rows, now_ns: I64 | np.int64, most: I64) -> Bool:

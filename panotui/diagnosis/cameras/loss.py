@@ -6,10 +6,12 @@ import math
 from collections.abc import Iterable
 
 from panotui.diagnosis.cameras.stream_events import Memory, Watched
+from panotui.diagnosis.cameras.words import reader_name
 from panotui.diagnosis.facts import Observation, evidence
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND
 from panotui.model.quantities import counted
+from panotui.state.camera_streams import loss_behind
 from panotui.state.connects import recent
 from panotui.state.streams import LIMITS as STREAM_LIMITS
 
@@ -60,6 +62,30 @@ def lost(watched: Watched) -> Iterable[Observation]:
             detail=(f"{100 * share:.2f} % of its packets lost over {seconds} s",),
             covers=(f"stream-loss|{watched.anchor}",), weight=share, missing=share, **watched.base,
         )  # fmt: skip
+
+
+def lost_behind(watched: Watched) -> Iterable[Observation]:
+    """Packets that pass here, and that their reader does not get by its own reports."""
+    stream = watched.stream
+    share = loss_behind(stream, watched.facts.now_ns)
+    if share is None:
+        return
+    reader = reader_name(stream.dst, watched.facts)
+    newest = stream.reports.newest
+    yield Observation(
+        "stream-loss", watched.subject, {**watched.values, "loss": f"{100 * share:.1f}"},
+        tuple(
+            evidence(one.time_ns, one.packet, f"{reader} reports {100 * one.share:.1f} % lost")
+            for one in newest
+        ),
+        newest[0].time_ns, newest[-1].time_ns, "likely",
+        "error" if share > LIMITS.bad_share else None,
+        text=f"{reader[0].upper()}{reader[1:]} loses {100 * share:.1f} % of the packets of camera "
+             f"{watched.values['camera']} by its own reports, and they all pass here",
+        action=f"Look behind this point: the cable and port of {reader}, and its load (a full "
+               "receive buffer loses packets too); or read the stream over TCP",
+        weight=share, missing=share, **watched.base,
+    )  # fmt: skip
 
 
 def _neighbours(watched: Watched) -> str:

@@ -109,7 +109,8 @@ class StreamRule(Rule):
         yield from still
         if any(seen.last_ns >= facts.now_ns for seen in still):
             return  # a frozen stream has no other findings
-        yield from loss.lost(watched)
+        seen = list(loss.lost(watched))
+        yield from seen or loss.lost_behind(watched)
         yield from freezes.restarted(watched)
         if row.end or stream.paused or stream.superseded:
             return

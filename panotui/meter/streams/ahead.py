@@ -2,7 +2,7 @@
 
 In: rows of a batch that only continue known streams and reports about them. Out: what the streams'
 rows will say at each tick (`rtp.foresight`), until something comes that needs a look in its second:
-new parameters, a goodbye, a report from a new place. Nothing is written.
+new parameters, a goodbye, a report from a new place or of loss. Nothing is written.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from panotui.wire.columns import Columns
 from panotui.wire.rtcp import ntp_to_unix_ns
 
 REPORTS_A_SECOND = 64  # read twice; with more, each second is measured
+LOSSY = 3  # of 256 packets lost by a reader: its report needs a look in its second
 
 _KEEPALIVES = frozenset(("OPTIONS", "GET_PARAMETER", "SET_PARAMETER"))
 
@@ -94,6 +95,9 @@ class StreamsAhead:
                 count = min(count, second)
                 break
             compound, place = said
+            if any(report.fraction >= LOSSY for report in compound.reports):
+                count = min(count, second)
+                break
             for sender in compound.senders:
                 one = self._known.find(sender.ssrc, place)
                 if one is not None and sender.ntp:

@@ -96,6 +96,7 @@ def message_of(
             "about": report.about,
             "fraction_lost": report.fraction / 256,
             "cumulative_lost": report.lost,
+            "highest": report.highest,
             "jitter": report.jitter,
             "from_receiver": True,
         }

@@ -83,3 +83,51 @@ def recording_is_read_as_fast_as_it_can_be(wire: Wire) -> Truth:
     who = {"client": RECORDER, "client_mac": RECORDER_MAC, "agent": "NVR"}
     _replay(wire, "no", Film(fps=125, step=3600), **who)
     return Truth(state=None, streams={ONE: {"lost": 0}})
+
+
+def _reports(wire: Wire, reader: Reader, film: Film, shares: list[int], counted: bool) -> None:
+    """Reports of loss, in 256ths; each is of 340 packets."""
+    lost = 0
+    for number, share in enumerate(shares):
+        lost += 340 * share // 256 if counted else 0
+        body = struct.pack("!BBHIIIIIII", 0x81, 201, 7, 0x9999, film.ssrc, share << 24 | lost,
+                           600 + 340 * number, 0, 0, 0)  # fmt: skip
+        wire.udp(2 + 5 * number, (reader.client_mac, reader.client, 6001),
+                 (reader.mac, reader.address, 5001), body)  # fmt: skip
+
+
+@scene
+def reader_loses_behind_the_mirror(wire: Wire) -> Truth:
+    """All packets pass; the reader's reports say that a fifth does not arrive."""
+    reader = Reader(wire).start(0.2, SDP)
+    film = reader.film(0.6, 60, silent=True)
+    _reports(wire, reader, film, [51] * 12, counted=True)
+    return Truth(("stream-loss",), severity={"stream-loss": "error"}, state="losing",
+                 says={"stream-loss": "by its own reports"}, streams=GOOD)  # fmt: skip
+
+
+@scene
+def reader_has_lost_its_first_packets_only(wire: Wire) -> Truth:
+    """Twin: it began to listen late, and has got all since then."""
+    reader = Reader(wire).start(0.2, SDP)
+    film = reader.film(0.6, 60, silent=True)
+    _reports(wire, reader, film, [90] + [0] * 11, counted=True)
+    return Truth(streams=GOOD)
+
+
+@scene
+def reader_reports_shares_that_its_count_denies(wire: Wire) -> Truth:
+    """Twin: a share of loss in each report, and none in the sum of all: such reports are wrong."""
+    reader = Reader(wire).start(0.2, SDP)
+    film = reader.film(0.6, 60, silent=True)
+    _reports(wire, reader, film, [51] * 12, counted=False)
+    return Truth(streams=GOOD)
+
+
+@scene
+def reader_has_lost_for_a_while(wire: Wire) -> Truth:
+    """Half a minute of loss behind the mirror, and then none."""
+    reader = Reader(wire).start(0.2, SDP)
+    film = reader.film(0.6, 150, silent=True)
+    _reports(wire, reader, film, [0] * 4 + [30] * 6 + [0] * 20, counted=True)
+    return Truth(("stream-loss",), over=("stream-loss",), streams=GOOD)
