@@ -59,10 +59,11 @@ def is_another_readers(stream: StreamState, appliance: Iterable[str]) -> bool:
 def loss_behind(stream: StreamState, now_ns: int) -> float | None:
     """The share of packets that the only reader of a stream reports as lost, if they pass here."""
     share = stream.reports.loss(now_ns) if stream.row.transport == UDP else None
+    if share is None or is_group(stream.dst):
+        return None
     here = stream.loss_now(now_ns) or 0.0
-    if share is None or is_group(stream.dst) or share - here < here:
-        return None  # most of it is lost before this point
-    return share
+    # else most of it is lost before this point
+    return share if share - here >= here else None
 
 
 def let_go(camera: Camera, stream: StreamState, session: Session | None) -> bool:
