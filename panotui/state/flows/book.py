@@ -36,6 +36,7 @@ from panotui.model.untouched import untouched
 from panotui.state.flows import folding
 from panotui.state.flows.name_column import NameColumn
 from panotui.state.flows.records import METER_SHIFT, FlowBlock, round_trips
+from panotui.wire.protocols import TCP
 
 PENDING, ALLOWED, INFRASTRUCTURE, VIOLATION = range(4)
 _SLOTS_FIRST = 1024
@@ -264,11 +265,13 @@ class FlowBook:
 
         The newest `RETIRED_FROM` flows stay. Violations stay for an hour longer, and so do changed
         flows that nobody has asked for yet (a recorder that lags behind still writes them) and
-        those that only fell silent: a word after an hour may show that a firewall forgot them.
+        connections that only fell silent: a word after an hour may show that a firewall forgot
+        them. Datagrams that fell silent were a question and its answer.
         """
         if len(self) <= RETIRED_FROM:
             return []
-        longer = (self.verdict == VIOLATION) | self.changed | (self.rows["end"] == _END_IDLE)
+        silent = (self.rows["end"] == _END_IDLE) & (self.rows["protocol"] == TCP)
+        longer = (self.verdict == VIOLATION) | self.changed | silent
         last_ns = self.rows["last_ns"] + np.where(longer, 3600 * SECOND, 0)
         over = self.live & (self.rows["end"] != 0) & (last_ns < before_ns)
         slots = np.flatnonzero(over & (self.verdict != PENDING))

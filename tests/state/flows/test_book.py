@@ -20,6 +20,7 @@ from panotui.state.flows.book import (
     flow_text_id,
 )
 from panotui.state.flows.community_id import community_ids
+from panotui.wire.protocols import TCP, UDP
 from tests.made_up import START, Scene, answered, flow, packed, rows
 
 CLOSED = FLOW_ENDS.index("closed")
@@ -205,7 +206,9 @@ def test_a_flow_that_ended_long_ago_is_retired_once_it_is_judged_and_told() -> N
     pending, wrong, untold = (book.slot(flow_key(0, n)) for n in (1, 2, 3))
     book.verdict[pending], book.verdict[wrong] = PENDING, VIOLATION
     book.changed[untold] = True
-    book.rows.column("end")[book.slot(flow_key(0, 4))] = FLOW_ENDS.index("idle")
+    for number, protocol in ((4, TCP), (5, UDP)):
+        book.rows.column("end")[book.slot(flow_key(0, number))] = FLOW_ENDS.index("idle")
+        book.rows.column("protocol")[book.slot(flow_key(0, number))] = protocol
     gone = book.retire(START + 3_600 * SECOND)
     assert sorted(gone) == [(0, n) for n in range(5, 1_001)]
     assert len(book) == 5_005
