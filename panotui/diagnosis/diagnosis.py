@@ -402,7 +402,8 @@ class Diagnosis:
         """Its cause is over, and it has no newer evidence."""
         cause = self._lives.get(life.record.hidden_by or "")
         over = cause.record.cleared_time_ns if cause is not None else None
-        until = (over or 0) + LIMITS.together_ns
+        tries = life.spec.group == "cloud"  # its evidence is an attempt, made when it is dated
+        until = (over or 0) + (LIMITS.retried_ns if tries else LIMITS.together_ns)
         return life.record.hidden_by if over and life.record.last_time_ns <= until else None
 
     def _announce(self) -> None:

@@ -254,6 +254,7 @@ class Cloud(Table, frozen=True):
     in_use_s: Seconds
     handshakes: Count
     lottery_hosts: Count
+    outage_ns: Nanoseconds
     lottery_both: Count
     turned_away: Count
     unused_ns: Nanoseconds
@@ -307,6 +308,7 @@ class Causes(Table, frozen=True):
     """Of `diagnosis.diagnosis`."""
 
     together_ns: Nanoseconds
+    retried_ns: Nanoseconds
     same_ns: Nanoseconds
     turned_ns: Nanoseconds
     untried_ns: Nanoseconds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, OrderedDict, deque
+from collections.abc import Iterator
 
 import numpy as np
 from msgspec import Struct
@@ -321,6 +322,7 @@ def _lottery(facts: Facts) -> Observation | None:
             if lately and not one.older and (silent or one.passed >= SYN):
                 tries.append((one.first_ns, silent, target.server, one))
     tries.sort(key=lambda t: t[0])
+    tries = [t for run in _runs(tries) for t in run]
     failed = [t for t in tries if t[1]]
     turns = sum(a[1] != b[1] for a, b in itertools.pairwise(tries))
     hosts = {t[2] for t in failed}
@@ -359,6 +361,20 @@ def _lottery(facts: Facts) -> Observation | None:
             *(f"tcp-blocked|{way} TCP port 443" for way in ways),
         ),
     )
+
+
+def _runs(
+    tries: list[tuple[int, bool, str, Attempt]],
+) -> Iterator[list[tuple[int, bool, str, Attempt]]]:
+    """Tries of one outcome in a row, without those of an outage: then several hosts fail one after
+    the other, and none answers for long.
+    """
+    for silent, found in itertools.groupby(tries, key=lambda t: t[1]):
+        run = list(found)
+        lasts = run[-1][3].last_ns - run[0][0] >= CLOUD_LIMITS.outage_ns
+        several = len({t[2] for t in run}) >= CLOUD_LIMITS.lottery_both
+        if not (silent and lasts and several and len(run) >= CLOUD_LIMITS.lottery_failed):
+            yield run
 
 
 def _by_socks(server: str, packet: int, last_ns: int) -> Observation:
