@@ -15,7 +15,14 @@ from msgspec.structs import replace
 
 from panotui.diagnosis.facts import LIMITS as COMMON_LIMITS
 from panotui.diagnosis.facts import Facts, Observation, Rule, clock_text
-from panotui.diagnosis.failing import Failing, allowed, alone, fault_of, how_cut
+from panotui.diagnosis.failing import (
+    Failing,
+    allowed,
+    alone,
+    fault_of,
+    how_cut,
+    named_before,
+)
 from panotui.diagnosis.fate import Fate, Trial, shared
 from panotui.diagnosis.outages import LIMITS as FATES
 from panotui.diagnosis.outages import (
@@ -149,7 +156,7 @@ class ReachRule(Rule):
     def _unreachable(failing: list[Failing], facts: Facts) -> list[Fate]:
         """Fates of targets beyond the site that do not answer a SYN."""
         # a firewall may well drop everything that the policy forbids
-        if not any(f.beyond and allowed(f.host, f.target, facts) for f in failing):
+        if not any(f.beyond and _may_be_allowed(f, facts) for f in failing):
             return []
         trials = [f.trial() for f in failing if f.beyond and f.target.server not in facts.forged]
         for server, asked in facts.beyond.unanswered(facts.now_ns):
@@ -184,6 +191,14 @@ def _relevant(target: Attempts, facts: Facts) -> bool:
         return False
     # SDKs query instance metadata first, which exists only on EC2
     return target.server != METADATA and facts.cameras.get(target.server) is None
+
+
+def _may_be_allowed(failing: Failing, facts: Facts) -> bool:
+    """The policy allows it; or it is an address of AWS whose name was looked up before the capture,
+    and may be one of the policy's."""
+    if allowed(failing.host, failing.target, facts):
+        return True
+    return named_before(failing.host, failing.target, facts)
 
 
 def _needed(failing: Failing, facts: Facts) -> bool:

@@ -15,10 +15,11 @@ from panotui.diagnosis.fate import Trial
 from panotui.model import SECOND
 from panotui.model.quantities import counted, times
 from panotui.site.facts import Who
-from panotui.state.connects import Attempts, icmp_meaning
+from panotui.state.connects import Attempts, evidence_of, icmp_meaning
 from panotui.state.ladder import HANDSHAKE, HELLO, STEPS, SYN, Attempt, syns
 
 _NO_ROUTE = {4: frozenset((0, 1, 6, 7)), 6: frozenset((0, 3))}  # ICMP: no route
+_CLOUD_PORTS = (443, 8883, 8443)
 
 
 class Failing(Struct):
@@ -92,8 +93,19 @@ def allowed(host: str, target: Attempts, facts: Facts) -> bool:
     )
 
 
-def _find_out(host: str, target: Attempts) -> str:
+def named_before(host: str, target: Attempts, facts: Facts) -> bool:
+    """An address of AWS without a name: it was looked up before the capture began, if at all."""
+    ours = host == target.server and target.port in _CLOUD_PORTS
+    return ours and (facts.names.range_of(host) or "").startswith("AWS")
+
+
+def _find_out(host: str, target: Attempts, facts: Facts) -> str:
     """The action for traffic that the policy forbids: never to allow it."""
+    if named_before(host, target, facts):
+        return (
+            f"Find out what on {target.client or 'the appliance'} asks for {host}, an address of"
+            " AWS: its name was not looked up during this capture, so that no rule is known for it"
+        )
     return (
         f"Find out what on {target.client or 'the appliance'} asks for {host}: no rule of the"
         " policy allows it, so it may stay blocked"
@@ -110,7 +122,7 @@ def _observe(
         asker=target.client or None,
     )  # fmt: skip
     if not allowed(host, target, facts):
-        more.setdefault("action", _find_out(host, target))
+        more.setdefault("action", _find_out(host, target, facts))
         more.setdefault("severity", "warning")
     extra = more.pop("values", None)
     if isinstance(extra, dict):
@@ -128,11 +140,7 @@ def alone(target: Attempts, attempt: Attempt, host: str, facts: Facts) -> Observ
     if attempt.how == "refused":
         return _refused(target, attempt, host, lines, facts)
     if attempt.passed < SYN:
-        count = sum(a.syns for a in failures)
-        return _observe(
-            "tcp-blocked", target, attempt, host, facts, detail=lines,
-            values={"syns": syns(max(count, target.syns)), "detail": ""},
-        )  # fmt: skip
+        return _unanswered(target, attempt, host, lines, facts)
     if attempt.how == "http":
         return _observe("captive-portal", target, attempt, host, facts, detail=lines,
                         values=_portal_values(attempt, host))  # fmt: skip
@@ -152,6 +160,28 @@ def alone(target: Attempts, attempt: Attempt, host: str, facts: Facts) -> Observ
             values={"detail": how_cut(attempt)},
         )  # fmt: skip
     return _failing_at(target, attempt, host, lines, facts)
+
+
+def _unanswered(
+    target: Attempts, attempt: Attempt, host: str, lines: tuple[str, ...], facts: Facts
+) -> Observation:
+    """Its SYNs get no answer. An attempt before these may have come further, and failed there."""
+    failures = target.failures
+    further = [n for n, a in enumerate(failures) if a.passed >= SYN]
+    silent = failures[further[-1] + 1 :] if further else failures
+    more: dict[str, object] = {}
+    if further and silent:
+        more = {
+            "detail": (counted(len(silent), "attempt"), *lines[1:]),
+            "first_ns": silent[0].first_ns,
+            "evidence": evidence_of(silent),
+        }
+    count = sum(a.syns for a in silent)
+    return _observe(
+        "tcp-blocked", target, attempt, host, facts,
+        **{"detail": lines, **more},
+        values={"syns": syns(max(count, target.syns)), "detail": ""},
+    )  # fmt: skip
 
 
 def _narrow(

@@ -60,6 +60,12 @@ def outcomes(rows: AnyRows) -> U8:
     return out
 
 
+def evidence_of(failed: list[Attempt]) -> tuple[EvidenceRecord, ...]:
+    """The first failure, which shows when it began, and the newest."""
+    chosen = failed if len(failed) <= 3 else [failed[0], *failed[-2:]]
+    return tuple(e for a in chosen for e in a.evidence)[:EVIDENCE]
+
+
 class Attempts(Struct):
     """Connection attempts to one server and port (or one endpoint)."""
 
@@ -170,10 +176,8 @@ class Attempts(Struct):
 
     @property
     def evidence(self) -> tuple[EvidenceRecord, ...]:
-        """The first failure, which shows when it began, and the newest."""
-        failed = self.failures
-        chosen = failed if len(failed) <= 3 else [failed[0], *failed[-2:]]
-        return tuple(e for a in chosen for e in a.evidence)[:EVIDENCE]
+        """Of its failures."""
+        return evidence_of(self.failures)
 
     @property
     def failing(self) -> Attempt | None:
