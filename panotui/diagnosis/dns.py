@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.facts import Facts, Observation, Rule, clock_text, evidence
 from panotui.diagnosis.servers import together
 from panotui.diagnosis.thresholds import thresholds
 from panotui.diagnosis.unheard import unheard
@@ -87,6 +87,7 @@ class DnsRule(Rule):
             out.extend(self._of_server(resolver, facts))
         out.extend(self._silent_by_arp(facts))
         out.extend(together([o for o in out if o.id == "dns-timeout"], _silence_text, "dns"))
+        out = [_stopped(o, facts) for o in out]
         bad: OrderedDict[tuple[str, str, str], Bad] = OrderedDict()
         blocked = _block_pages(facts)
         for lookup in facts.lookups.lookups.values():
@@ -241,6 +242,21 @@ def _answering(server: str, client: str, since_ns: int, facts: Facts) -> list[st
         for r in facts.resolvers.resolvers.values()
         if r.address != server and (s := r.sides.get(client)) and s.last_answer_ns > since_ns
     ]
+
+
+def _stopped(seen: Observation, facts: Facts) -> Observation:
+    """A server that has answered before has the right address: something has changed."""
+    server = facts.resolvers.resolvers.get(seen.subject)
+    if server is None or seen.id != "dns-timeout" or seen.action or seen.text:
+        return seen
+    if not any(side.answers for c, side in server.sides.items() if facts.is_appliance(c)):
+        return seen
+    return replace(
+        seen,
+        action=f"Find out why {server.address} stopped answering names at"
+        f" {clock_text(seen.first_ns)}: its DNS service, its own way to the internet, or a new rule"
+        " for UDP and TCP 53",
+    )
 
 
 def _hung(seen: Observation, client: str, facts: Facts) -> Observation | None:

@@ -99,6 +99,7 @@ def told(one: Bad, facts: Facts) -> Observation:
         blocks=tuple(f"endpoint:{name}" for name in names[1:]),
         relies=tuple(f"forged:{name}" for name in names),
         asker=one.client,
+        weight=float(len(names)),  # names that work again one by one leave the sentence
         key=f"{one.server} {one.whither}".strip()
         + (" search" if one.kind == "search" else "")
         + (" six" if one.only_six else "")
