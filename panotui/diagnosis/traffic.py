@@ -26,7 +26,8 @@ from panotui.model.quantities import link_speed, listed, times
 from panotui.state.ports import Looped, switch_port
 
 LIMITS = thresholds().traffic
-_COPIES = ("mirror-duplicates|mirror",)  # what comes round again is no mirror's copy
+# what comes round again is no mirror's copy, and it takes the place of others' packets
+_BY_LOOP = ("mirror-duplicates|mirror", "loss-shared|*", "stream-loss|*")
 SLOW_MBPS = 90  # seconds that a meter skips have less, see `meter.steady`
 
 
@@ -218,7 +219,8 @@ class TrafficRule(Rule):
                     text=f"The same frames come round again and again on {name}: {frames:,} within"
                     f" {span} s; the network has a loop",
                     detail=(f"sent by {', '.join(senders[:4])}",),
-                    covers=_COPIES,
+                    covers=_BY_LOOP,
+                    weight=float(frames),  # the last seconds of a loop have few
                 )
             )
         return out
@@ -243,7 +245,7 @@ class TrafficRule(Rule):
                             second * SECOND, packet, f"the last of {count} broadcasts in a second"
                         ),
                     ),
-                    covers=_COPIES,
+                    covers=_BY_LOOP,
                 )
             )
         return out
