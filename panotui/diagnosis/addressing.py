@@ -85,6 +85,10 @@ class OwnAddressRule(Rule):
                     seen.time_ns,
                     text=text,
                     action=action,
+                    detail=(
+                        f"what it does from {address} is not judged while the site file has"
+                        " another address",
+                    ),
                 )
             )
         if out:

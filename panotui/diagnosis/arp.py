@@ -314,6 +314,8 @@ def _two(ip: str, mac: str, other: str, facts: Facts) -> str | None:
         whose = f"{ip} of the appliance's port {port}"
     elif ip in facts.view.facts.gateways:
         whose = f"{ip} of the gateway"
+    elif ip in facts.view.facts.cameras:
+        whose = f"{ip} of camera {facts.camera_name(ip)}"
     else:
         return None
     return f"Two devices use the address {whose}: {mac} and {other}"

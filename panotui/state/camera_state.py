@@ -116,7 +116,7 @@ def _flowing(scene: Scene) -> Verdict | None:
     if losing:
         share = max(s.loss_now(scene.now_ns) or 0.0 for s in losing)
         shown = f"{share * 100:.2f} % lost"
-        text = "it has just lost packets" if shown.startswith("0.00") else shown
+        text = "it lost packets in the last two minutes" if shown.startswith("0.00") else shown
         return "losing", text, losing[0].state_since_ns
     behind = {s.key: loss_behind(s, scene.now_ns) for s in video}
     if worst := max((share for share in behind.values() if share), default=0.0):
@@ -313,6 +313,9 @@ def _past(scene: Scene) -> Verdict | None:
         return _rests(last), f"the session was {last.ending}", last.ended_ns
     if camera.sealed_ns:
         return "silent", "no more comes through its RTSPS connection", camera.sealed_ns
+    if camera.connected_ns:  # where frames are cut, its dialogue is not read
+        text = "connections to it are accepted, and no RTSP is seen in them"
+        return "unseen", text, camera.connected_ns
     if camera.last_seen_ns:
         return "silent", "nobody asks it for a stream", camera.last_seen_ns
     return None

@@ -107,8 +107,7 @@ class FateRule(Rule):
             "loss-shared", f"cameras behind {where}",
             {"count": str(len(names)), "names": some(names, NAMED), "where": where,
              "port": where if losing[0].stream.port else "",
-             "detail": "" if behind <= set(together) else
-             f"; {_unhurt(len(behind - set(together)))}"},
+             "detail": _others(behind - set(together), set(own))},
             tuple(
                 evidence(b.time_ns, b.packet, f"{b.lost} lost of {by_stream[b.stream].camera.name}")
                 for b in seen[-8:]
@@ -194,5 +193,14 @@ def _stopped_at(stream: StreamState, time_ns: int) -> bool:
     )
 
 
-def _unhurt(count: int) -> str:
-    return f"{counted(count, 'other', 'others')} {'does' if count == 1 else 'do'} not"
+def _others(addresses: set[str], losing: set[str]) -> str:
+    """What the cameras do that do not lose in these moments: some lose at other times."""
+    apart, unhurt = len(addresses & losing), len(addresses - losing)
+    said = []
+    if apart:
+        lose = "loses" if apart == 1 else "lose"
+        said.append(f"{counted(apart, 'other', 'others')} {lose} packets at other times")
+    if unhurt:
+        do = "does" if unhurt == 1 else "do"
+        said.append(f"{counted(unhurt, 'other', 'others')} {do} not")
+    return "".join(f"; {one}" for one in said)

@@ -221,6 +221,7 @@ def _nothing(camera: Camera, streams: list[StreamState], facts: Facts) -> list[O
         tcp = any(s.transport == "tcp" for s in camera.sessions.values()) and bool(streams)
         ports = ports_text(wanted[0].asked or wanted[0].answered)
         blocked = _blocked(camera, session, ports, ", while TCP works" if tcp else "", end)
+        blocked = _of_any_ports(blocked, camera, session)
         return [_filtered(blocked, camera) if facts.visibility.only_tcp else blocked]
     return []
 
@@ -245,6 +246,26 @@ def _filtered(blocked: Observation, camera: Camera) -> Observation:
         " (interleaved)",
         confidence="possible",
         severity="warning",
+    )
+
+
+def _of_any_ports(blocked: Observation, camera: Camera, session: Session) -> Observation:
+    """Most readers ask for other ports in each session: to allow the last ones helps once."""
+    asked = {
+        t.asked
+        for s in camera.sessions.values()
+        if s.client == session.client
+        for t in s.udp_tracks
+        if t.asked and not t.optional
+    }
+    if len(asked) < 2:
+        return blocked
+    low, high = min(a[0] for a in asked), max(a[1] for a in asked)
+    return replace(
+        blocked,
+        action=f"Allow UDP from {camera.address} to {session.client}, on any port that the reader"
+        f" asks for (so far {low} to {high}, others in each session), or set the stream to TCP"
+        " (interleaved)",
     )
 
 

@@ -19,7 +19,7 @@ from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.thresholds import thresholds
 from panotui.diagnosis.unheard import unheard
 from panotui.model import SECOND, EvidenceRecord
-from panotui.model.quantities import times
+from panotui.model.quantities import some, times
 from panotui.state.camera import Camera
 from panotui.state.camera_media import is_cut, silent_requests
 from panotui.state.camera_refusals import Refusal
@@ -28,6 +28,7 @@ from panotui.state.connects import recent
 
 _LOGGED = 'the appliance logs "Failed to get SDP description" or "SETUP failed" for this'
 EVIDENCE_MAX = 8
+NAMED = 3
 LIMITS = thresholds().cameras.refusals
 
 
@@ -110,6 +111,8 @@ def _told(camera: Camera, whose: str, refusals: list[Refusal], facts: Facts) -> 
     elif newest.status == 401 and not newest.challenge:
         said = _wrong_scheme(camera, newest, facts) or changed(camera, client, newest.times)
         text, action = said or (None, None)
+    elif status.finding == "rtsp-sessions":
+        text = _taken(camera, newest, facts)
     if newest.challenge:
         text = (
             f"Camera {camera.name} asks for a password, and {reader_name(client, facts)} sends none"
@@ -125,6 +128,20 @@ def _told(camera: Camera, whose: str, refusals: list[Refusal], facts: Facts) -> 
         detail=(f"refused to {reader_name(client, facts)}", _LOGGED),
         text=text, action=action, camera=camera.address, covers=covers,
     )  # fmt: skip
+
+
+def _taken(camera: Camera, refusal: Refusal, facts: Facts) -> str | None:
+    """The sentence if it is seen who has the sessions; None: nobody else plays."""
+    playing = (s.client for s in camera.sessions.values() if s.state == "playing")
+    others = sorted({client for client in playing if client != refusal.client})
+    if not others:
+        return None
+    reads = "reads" if len(others) == 1 else "read"
+    who = some([reader_name(client, facts) for client in others], NAMED)
+    return (
+        f"Camera {camera.name} has no session or bandwidth left ({refusal.status} to"
+        f" {refusal.method}) while {who} {reads} it"
+    )
 
 
 def _wrong_scheme(camera: Camera, refusal: Refusal, facts: Facts) -> tuple[str, str] | None:
