@@ -36,6 +36,7 @@ import click  # noqa: E402
 
 from panotui import __version__  # noqa: E402
 from panotui.errors import (  # noqa: E402
+    CHECK,
     InputError,
     NoSuchCommand,
     OutputError,
@@ -268,7 +269,7 @@ def _refused_path(error: Exception, arguments: Sequence[str]) -> PanotuiError | 
         if value and Path(path).is_relative_to(value):
             if "output" in option or before in ("-o", "--output"):
                 return UsageError(path, f"it cannot be written: {why}", "Name another with -o.")
-            return InputError(path, f"it cannot be read: {why}", "Check the name and the rights.")
+            return InputError(path, f"it cannot be read: {why}", CHECK)
     return None
 
 

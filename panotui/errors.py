@@ -51,6 +51,9 @@ class NotYetError(PanotuiError):
     """The result is in progress; the same request returns it shortly."""
 
 
+CHECK = "Check the name and the rights."  # what to do about a file that cannot be read
+
+
 class InputError(PanotuiError):
     """The input is missing or invalid."""
 

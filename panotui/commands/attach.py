@@ -59,7 +59,9 @@ def _connected(path: Path) -> int:
     try:
         peer.connect(str(path))
     except OSError as error:
-        raise InputError(str(path), error.strerror or str(error)) from None
+        raise InputError(
+            str(path), error.strerror or str(error), "Is a recorder running?"
+        ) from None
     return peer.detach()
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from panotui.errors import InputError, OtherSite
+from panotui.errors import CHECK, InputError, OtherSite
 
 if TYPE_CHECKING:
     from panotui.model import Site
@@ -27,7 +27,7 @@ def read_baseline(path: Path | None) -> Baseline | None:
     try:
         raw = _read(path)
     except OSError as error:
-        raise InputError(str(path), error.strerror or "it cannot be read") from None
+        raise InputError(str(path), error.strerror or "it cannot be read", CHECK) from None
     try:
         if len(raw) > LARGEST:
             raise msgspec.DecodeError("too large")

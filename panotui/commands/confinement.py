@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from panotui.errors import InputError, UsageError
+from panotui.errors import CHECK, InputError, UsageError
 from panotui.recording.parts import DATABASE, EVIDENCE
 from panotui.sources.files import given
 from panotui.sources.files.source import begins_as_capture
@@ -33,7 +33,7 @@ def give(captures: Sequence[str]) -> None:
             given.give(name, deputy.open_input(name, begins_as_capture))
         except OSError as error:
             why = error.strerror or "it cannot be read"
-            raise InputError(name, why[:1].lower() + why[1:]) from None
+            raise InputError(name, why[:1].lower() + why[1:], CHECK) from None
 
 
 def owner_first(recording: Path) -> int:
@@ -45,7 +45,7 @@ def owner_first(recording: Path) -> int:
         database = f"/proc/self/fd/{handle}/{DATABASE}"
         status = os.stat(database, follow_symlinks=False)
     except OSError as error:
-        raise InputError(str(recording), error.strerror or "it cannot be read") from None
+        raise InputError(str(recording), error.strerror or "it cannot be read", CHECK) from None
     if not stat.S_ISREG(status.st_mode):
         raise InputError(str(recording), f"its {DATABASE} is not a plain file")
     with deputy.acting():
@@ -68,7 +68,7 @@ def become_owner(recording: Path) -> None:
     try:
         status = os.stat(recording, follow_symlinks=False)
     except OSError as error:
-        raise InputError(str(recording), error.strerror or "it cannot be read") from None
+        raise InputError(str(recording), error.strerror or "it cannot be read", CHECK) from None
     if not stat.S_ISDIR(status.st_mode):
         raise InputError(str(recording), "it is no folder", "Name a folder of `record`.")
     uid, asker = status.st_uid, privileges.caller()[0]

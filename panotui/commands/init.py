@@ -68,7 +68,9 @@ def _written(engine: Engine, named: Path | None, output: Path | None, interrupte
             with output.open("x", encoding="utf-8") as file:
                 file.write(text)
         except OSError as error:
-            raise UsageError(str(named), error.strerror or str(error)) from None
+            raise UsageError(
+                str(named), error.strerror or str(error), "Name another file with -o."
+            ) from None
         click.echo(f"panotui: {named} written; check it before use", err=True)
     return EXIT_INTERRUPTED if interrupted else 0
 

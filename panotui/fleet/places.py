@@ -17,7 +17,7 @@ from typing import Any
 
 import fsspec
 
-from panotui.errors import InputError, UsageError
+from panotui.errors import CHECK, InputError, UsageError
 from panotui.fleet.entries import Job, told
 from panotui.recording.parts import DATABASE, is_capture_name
 from panotui.wire.text import writable
@@ -88,7 +88,7 @@ def _of(source: str) -> Iterator[Job]:
         else:
             raise InputError(source, "does not exist", "Check the name.")
     except OSError as error:
-        raise InputError(source, _said(error), "Check the name and the rights.") from None
+        raise InputError(source, _said(error), CHECK) from None
 
 
 def _before_magic(parts: tuple[str, ...]) -> list[str]:
