@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.situations.pairs_kit import away, bare, ground, knocks, laptop, live, logins, silent
+from tests.situations.pairs_kit import away, bare, ground, laptop, live, logins, silent
 from tests.situations.stack import Host, Site
 from tests.situations.stack_names import dhcp, look
 from tests.situations.stack_noise import bpdu, mdns
@@ -22,15 +22,6 @@ def window(s, a, b):
     return s
 
 
-@visit("capture-snapped", file=True, proved=False, either=("capture-snapped",), violations=None)
-def all_is_well_and_cut_at_128_bytes():
-    """tcpdump -s 128 on a site where all goes well."""
-    s = ground(961, 50)
-    for cam in s.cams:
-        live(s, cam, 1, 50)
-    return snapped(s)
-
-
 @visit("capture-snapped", file=True, proved=False, violations=None, cameras={"cam1": "unseen"})
 def password_is_wrong_and_cut_at_128_bytes():
     """tcpdump -s 128: the status line of each 401 is whole, the login is cut."""
@@ -40,39 +31,6 @@ def password_is_wrong_and_cut_at_128_bytes():
     return snapped(s)
 
 
-@visit(
-    "capture-snapped",
-    "tcp-blocked|internet-down",
-    file=True,
-    proved=False,
-    cleared=("internet-down",),
-    violations=None,
-)
-def internet_is_away_and_cut_at_128_bytes():
-    """tcpdump -s 128: the internet is away from 30 s to 70 s."""
-    s = bare(Site(963, cams=1), 110)
-    away(s, 30, 70, 110)
-    live(s, s.cams[0], 1, 110)
-    return snapped(s)
-
-
-@visit(
-    "capture-snapped",
-    "camera-unreachable",
-    file=True,
-    proved=False,
-    says={"camera-unreachable": "cam2"},
-    violations=None,
-)
-def camera_2_is_pulled_and_cut_at_96_bytes():
-    """tcpdump -s 96; camera 2 is pulled at 20 s."""
-    s = ground(964, 70)
-    live(s, s.cams[0], 1, 70)
-    live(s, s.cams[1], 1, 20)
-    silent(s, s.eth0, s.cams[1], 26, 69)
-    return snapped(s, 96)
-
-
 @visit()
 def started_late_and_ended_early_on_a_plain_day():
     """From 41 s to 66 s of a running site; no hello, no SETUP is seen but of short connections."""
@@ -80,26 +38,6 @@ def started_late_and_ended_early_on_a_plain_day():
     for cam in s.cams:
         live(s, cam, 1, 90)
     return window(s, 41, 66)
-
-
-@visit("stream-frozen|camera-unreachable", says={"*": "cam2"}, violations=None)
-def started_late_and_camera_2_stops():
-    """From 40 s to 100 s; camera 2 stops at 60 s, its ARP is unanswered from 66 s."""
-    s = ground(966, 110)
-    live(s, s.cams[0], 1, 110)
-    live(s, s.cams[1], 1, 60)
-    silent(s, s.eth0, s.cams[1], 66, 109)
-    return window(s, 40, 100)
-
-
-@visit("stream-loss", "tcp-blocked", says={"stream-loss": "cam1", "tcp-blocked": "logs"})
-def started_late_with_loss_and_a_blocked_name():
-    """From 40 s to 110 s: camera 1 loses 3 %, SYNs to logs get no answer all the time."""
-    s = ground(967, 120, skip=("logs",), minute=20.0)
-    knocks(s, s.LOGS, 2, 120)
-    live(s, s.cams[0], 1, 120, fps=10.0, lose=lambda t, n: n % 33 == 3)
-    live(s, s.cams[1], 1, 120, fps=10.0)
-    return window(s, 40, 110)
 
 
 @visit("internet-down", cleared=("internet-down",), violations=None)
@@ -217,24 +155,5 @@ def password_is_mended_and_the_path_is_wrong():
     s = ground(983, 110)
     logins(s, s.cams[0], 2, 49)
     logins(s, s.cams[0], 54, 109, status="404 Not Found")
-    live(s, s.cams[1], 1, 110)
-    return s
-
-
-@visit(
-    "rtsp-auth",
-    cleared=("rtsp-auth",),
-    info=("stream-multi-reader",),
-    cameras={"cam1": "streaming"},
-    violations=None,
-)
-def technician_mends_the_password_and_looks_with_a_player():
-    """Camera 1 refuses until 50 s; the technician looks at it with VLC from 30 s to 45 s; from 56
-    s it plays."""
-    s = ground(984, 110)
-    logins(s, s.cams[0], 2, 49)
-    me = laptop(s, cam=True)
-    live(s, s.cams[0], 30, 45, me, agent="LibVLC/3.0.16", user="admin").teardown(45.1)
-    live(s, s.cams[0], 56, 110)
     live(s, s.cams[1], 1, 110)
     return s

@@ -18,33 +18,11 @@ from tests.situations.pairs_kit import (
 )
 from tests.situations.stack import Host, Site
 from tests.situations.stack_camera import Play
-from tests.situations.stack_day import cloud, https, mqtt, times
+from tests.situations.stack_day import cloud, https, times
 from tests.situations.stack_names import dhcp, lease, look, ntp, option
 from tests.situations.stack_noise import noise, six
 from tests.situations.stack_tcp import SYN, Conn
 from tests.situations.visit import visit
-
-
-@visit(
-    "ip-conflict",
-    "stream-loss",
-    either=("ip-conflict",),
-    says={"stream-loss": "cam2", "ip-conflict": "eth1|laptop"},
-)
-def laptop_has_the_address_of_eth1_and_camera_2_loses():
-    """From 20 s to 60 s a laptop uses eth1's address: it announces it, and answers ARP for it as
-    well. Camera 2 loses 2.5 % all the time."""
-    s = ground(931, 100)
-    thief = Host("f8:e4:3b:12:34:56", s.eth1.ip, "windows")
-    s.announce(20, thief)
-    s.arp(20.3, 2, s.eth1, s.eth1.ip)
-    for t in (24, 33, 41, 52, 58):
-        s.arp(t, 1, s.router, s.eth1.ip)
-        s.arp(t + 0.0003, 2, s.eth1, s.router.ip, to=s.router.mac)
-        s.arp(t + 0.0007, 2, thief, s.router.ip, to=s.router.mac)
-    live(s, s.cams[0], 1, 100, fps=10.0)
-    live(s, s.cams[1], 1, 100, fps=10.0, lose=lambda t, n: n % 40 == 9)
-    return s
 
 
 @visit(
@@ -81,24 +59,6 @@ def another(s, at, path="/live", good=True):
         s.arp(at + n, 1, new, new.ip, says="0.0.0.0")
     s.announce(at + 3, new)
     return new
-
-
-@visit(
-    "camera-unreachable",
-    cleared=("camera-unreachable",),
-    never={"*": "spoof|conflict"},
-    cameras={"cam1": "streaming"},
-)
-def camera_is_replaced_by_another_make_and_plays():
-    """Camera 1 is unplugged at 20 s. At 60 s another make with its address is plugged in; the
-    appliance plays it from 66 s."""
-    s = ground(933, 110)
-    live(s, s.cams[0], 1, 20)
-    silent(s, s.eth0, s.cams[0], 27, 59)
-    new = another(s, 60)
-    live(s, new, 66, 110, server="axis", realm="AXIS_ACCC8E214365")
-    live(s, s.cams[1], 1, 110)
-    return s
 
 
 @visit(
@@ -143,30 +103,7 @@ def cable_goes_to_the_other_switch_and_the_old_address_is_refused():
     return s
 
 
-@visit("gateway-silent", "rtsp-auth", cleared=("gateway-silent",), says={"rtsp-auth": "cam2"})
-def gateway_reboots_and_camera_2_has_another_password():
-    """The gateway, which is resolver and clock too, is away from 30 s to 75 s. Camera 2 refuses the
-    password all the time."""
-    s = Site(937, cams=2)
-    noise(s, 130)
-    s.who(0.1, s.eth1, s.router)
-    cloud(s, 0.4, 29)
-    t = 33.0
-    s.refresh(t, s.eth1, s.router, answers=False)
-    t = 36.2
-    while t < 74:
-        for n in range(3):
-            s.arp(t + n * 1.02, 1, s.eth1, s.router.ip)
-        t += 6
-    s.announce(75, s.router)
-    s.who(77.2, s.eth1, s.router)
-    cloud(s, 77.3, 130)
-    live(s, s.cams[0], 1, 130)
-    logins(s, s.cams[1], 2, 129)
-    return s
-
-
-def reboot(s, at, back, end, which=None):
+def reboot(s, at, back, end):
     """The appliance restarts: it takes its leave, and comes back with all that a start asks for."""
     cloud(s, 0.4, at)
     for n, cam in enumerate(s.cams):
@@ -181,8 +118,7 @@ def reboot(s, at, back, end, which=None):
     cloud(s, back + 8, end, ("time",))
     times(s, back + 40, end, burst=1)
     for n, cam in enumerate(s.cams):
-        if which is None or n in which:
-            live(s, cam, back + 12 + n, end)
+        live(s, cam, back + 12 + n, end)
     return s
 
 
@@ -196,22 +132,6 @@ def appliance_restarts_in_the_middle():
     return reboot(s, 30, 75, 150)
 
 
-@visit(
-    "camera-unreachable",
-    also=("port-silent",),
-    cleared=("port-silent",),
-    says={"camera-unreachable": "cam2"},
-)
-def appliance_restarts_and_camera_2_is_gone_since():
-    """The breaker of the rack: the appliance is back after 45 s, camera 2 never."""
-    s = Site(941, cams=2)
-    noise(s, 160)
-    s.who(0.1, s.eth1, s.router)
-    reboot(s, 30, 75, 160, which=[0])
-    silent(s, s.eth0, s.cams[1], 88, 159, known=False)
-    return s
-
-
 @visit("loop", cleared=("loop",), says={"loop": r"1\d,\d{3} within 10 s"})
 def loop_of_fifteen_seconds():
     """A patch cable makes a loop from 30 s to 45 s: each broadcast goes round 60 times; the
@@ -223,34 +143,6 @@ def loop_of_fifteen_seconds():
     for n in range(18000):
         f = body[n % len(body)]
         s.put(30 + n * 15 / 18000, f[1])
-    return s
-
-
-@visit(
-    "tcp-blocked",
-    says={"tcp-blocked": "s3"},
-    never={"*": "cam1|cam2"},
-    cameras={"cam1": "unseen", "cam2": "unseen"},
-)
-def mirror_of_eth1_alone_and_s3_is_dropped():
-    """Only the cloud port is mirrored; SYNs to S3 get no answer."""
-    s = ground(945, 90, skip=("s3",), minute=20.0)
-    knocks(s, s.S3, 4, 90, every=14)
-    keep = bytes.fromhex(s.eth1.mac.replace(":", ""))
-    s.frames = [f for f in s.frames if keep in (f[1][:6], f[1][6:12]) or f[1][0] & 1]
-    return s
-
-
-@visit("rtsp-auth", says={"rtsp-auth": "cam1"})
-def mirror_of_eth0_alone_and_a_wrong_password():
-    """Only the camera port is mirrored; camera 1 refuses the password."""
-    s = Site(946, cams=2)
-    from tests.situations.stack_noise import bpdu
-
-    for t in range(0, 90, 2):
-        bpdu(s, t)
-    logins(s, s.cams[0], 2, 89)
-    live(s, s.cams[1], 1, 90)
     return s
 
 
@@ -299,18 +191,6 @@ def technician_runs_nmap_and_camera_1_refuses_the_password():
             c.seg(24.001 + n * 0.005, 0, 4, ack=0)
         else:
             c.refused(24 + n * 0.005)
-    return s
-
-
-@visit(violations=None)
-def technician_tries_ssh_and_the_appliance_refuses():
-    """From the office network: SSH to eth1 is reset (a production appliance). Nothing is wrong."""
-    s = ground(949, 60)
-    for cam in s.cams:
-        live(s, cam, 1, 60)
-    me = laptop(s)
-    s.who(20, me, s.eth1)
-    Conn(s, me, s.eth1, 22, rtt=0.0006).refused(20.1)
     return s
 
 
@@ -366,17 +246,6 @@ def recorder_took_the_last_place_of_camera_1():
     return s
 
 
-@visit(info=("rtsp-auth",))
-def recorder_is_refused_and_the_appliance_plays():
-    """A recorder knows an old password of camera 1 and tries each 5 s. The appliance plays."""
-    s = ground(953, 80)
-    nvr = Host("00:0c:29:41:52:65", s.camnet + "60", "linux", name="nvr")
-    logins(s, s.cams[0], 3, 79, every=5, who=nvr)
-    for cam in s.cams:
-        live(s, cam, 1, 80)
-    return s
-
-
 @visit("stream-loss", also=("stream-loss", "loss-shared"), never={"loss-shared": "does not"})
 def loss_of_one_camera_becomes_loss_of_all():
     """Camera 1 loses 3 % from 20 s on; from 70 s on all three lose 4 %."""
@@ -416,24 +285,4 @@ def one_camera_restarts_and_another_is_pulled():
     live(s, s.cams[1], 1, 50)
     silent(s, s.eth0, s.cams[1], 56, 129)
     live(s, s.cams[2], 1, 130)
-    return s
-
-
-@visit(
-    "cameras-silent|camera-unreachable",
-    "dns-slow",
-    cleared=("cameras-silent", "camera-unreachable"),
-)
-def uplink_of_the_camera_switch_is_away_and_names_are_slow():
-    """No camera sends from 40 s to 65 s; the same sessions go on afterwards. Each lookup takes 900
-    ms."""
-    s = bare(Site(959, cams=3), 120)
-    times(s, 0.3, 120)
-    for t in range(1, 118, 8):
-        look(s, t, (s.LOGS, s.MON, s.S3)[t % 3], think=0.9)
-        https(s, t + 1, (s.LOGS, s.MON, s.S3)[t % 3], find=False)
-    look(s, 0.5, s.IOT, think=0.9)
-    mqtt(s, 1.5, 120, find=False)
-    for cam in s.cams:
-        live(s, cam, 1, 120, gaps=((40, 65),), keep=None)
     return s
