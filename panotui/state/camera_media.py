@@ -77,13 +77,16 @@ def ports_text(ports: tuple[int, int] | None) -> str:
 
 
 def toward(session: Session, streams: list[StreamState]) -> list[StreamState]:
-    """UDP streams to a session's reader since it started to play."""
+    """UDP streams to a session's reader since it started to play, but none that was sent before
+    and ended when it started.
+    """
     return [
         s
         for s in streams
         if s.row.transport == 17
         and s.dst == session.client
         and s.row.last_ns >= session.play_ns - LIMITS.early_ns
+        and not _is_former(s, session)
     ]
 
 
@@ -129,12 +132,19 @@ def misdirected(camera: Camera, streams: list[StreamState], now_ns: int) -> list
     return out
 
 
+def _is_former(stream: StreamState, session: Session) -> bool:
+    """It was sent before the session, and ended when that began: its own has not come yet."""
+    before = stream.row.first_ns < session.play_ns - LIMITS.early_ns
+    return before and stream.row.last_ns - session.play_ns < LIMITS.astray_ns
+
+
 def _is_replaced(camera: Camera, session: Session) -> bool:
     """Its reader has ended it, and plays the same URL in a newer one: nobody waits at its ports."""
-    left = session.let_go_ns or session.ended in ("fin-client", "rst-client")
-    return bool(left) and any(
+    by_reader = session.ended in ("fin-client", "rst-client")
+    left_ns = session.let_go_ns or (session.ended_ns if by_reader else 0)
+    return left_ns > 0 and any(
         other.client == session.client
-        and other.play_ns > session.ended_ns
+        and other.play_ns > left_ns
         and place_of(other.url) == place_of(session.url)
         for other in camera.sessions.values()
     )

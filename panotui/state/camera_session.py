@@ -76,9 +76,12 @@ class Try(Struct, frozen=True):
     play_packet: int
     until_ns: int  # 0: it has not
     until_packet: int
-    by_reader: bool  # its reader ended it
+    by_reader: bool  # its reader ended or paused it
     udp: bool
+    group: bool  # over multicast
     ports: tuple[int, int] | None  # over UDP: the client's
+    video: bool  # it may be a picture: who plays only sound or metadata waits for none
+    surely: bool  # a track that is known to be video was set up
     strays: int = 0
 
 
@@ -113,6 +116,7 @@ class Session(Struct):
     ended: str | None = None
     ended_ns: int = 0
     ended_packet: int = 0
+    paused_ns: int = 0  # PAUSE was answered 200, and no PLAY since
     torn_down_ns: int = 0  # TEARDOWN was answered 200
     let_go_ns: int = 0  # the reader sent TEARDOWN
     tracks: tuple[RtspTrack, ...] = ()
@@ -120,6 +124,7 @@ class Session(Struct):
     described_packet: int = 0
     strays: int = 0  # places where the camera's bytes were neither a frame nor a message
     earlier: list[Try] = field(default_factory=list)  # of sessions before it in this connection
+    began_ns: int = 0  # it is not the connection's first session, and its first SETUP was then
 
     @property
     def ending(self) -> str:
@@ -146,27 +151,30 @@ class Session(Struct):
         return any(track.media == "video" for track in self.set_up.values())
 
     def tries(self) -> list[Try]:
-        """The answered PLAYs of the connection, oldest first."""
-        return [*self.earlier, self._present()] if self.play_ns else self.earlier
+        """The answered PLAYs of a picture in the connection, oldest first."""
+        present = (self._present(),) if self.play_ns else ()
+        return [one for one in (*self.earlier, *present) if one.video]
 
     def _present(self) -> Try:
         wanted = [track for track in self.udp_tracks if not track.optional] or self.udp_tracks
-        until_ns = self.let_go_ns or self.ended_ns
+        by_reader = self.ended in ("fin-client", "rst-client")
         return Try(
-            self.play_ns, self.play_packet, until_ns, self.ended_packet,
-            bool(self.let_go_ns) or self.ended in ("fin-client", "rst-client"), bool(wanted),
-            wanted[0].asked or wanted[0].answered if wanted else None, self.strays,
+            self.play_ns, self.play_packet, self.paused_ns or self.let_go_ns or self.ended_ns,
+            self.ended_packet, bool(self.paused_ns or self.let_go_ns) or by_reader, bool(wanted),
+            bool(self.group_tracks), wanted[0].asked or wanted[0].answered if wanted else None,
+            self.has_video, self.plays_video, self.strays,
         )  # fmt: skip
 
     def _begin_anew(self, time_ns: int) -> None:
         """Another session in the same connection: nothing of the one before holds for it."""
         if self.play_ns:
             before = self._present()
-            if not before.until_ns:  # paused, or left without a word
+            if not before.until_ns:  # left without a word
                 before = replace(before, until_ns=time_ns, by_reader=True)
             self.earlier = [*self.earlier, before][-TRIES_MAX:]
+        self.began_ns = time_ns
         self.state, self.ended, self.ended_ns, self.ended_packet = "open", None, 0, 0
-        self.play_ns = self.play_packet = self.let_go_ns = self.torn_down_ns = 0
+        self.play_ns = self.play_packet = self.let_go_ns = self.torn_down_ns = self.paused_ns = 0
         self.kept_ns = self.kept_packet = self.report_ns = self.last_keepalive_ns = 0
         self.kept_by, self.refused = "", None
         self.set_up.clear()
@@ -233,9 +241,9 @@ class Session(Struct):
             self._set_up(asked, message)
         elif method == "PLAY":
             self.state = "playing"
-            self.play_ns, self.play_packet = time_ns, message.packet
+            self.play_ns, self.play_packet, self.paused_ns = time_ns, message.packet, 0
         elif method == "PAUSE":
-            self.state = "paused"
+            self.state, self.paused_ns = "paused", time_ns
         elif method == "TEARDOWN" and self._is_one_of_several(message):
             del self.set_up[message.url or ""]
         elif method == "TEARDOWN":

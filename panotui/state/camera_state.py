@@ -35,7 +35,7 @@ from panotui.state.camera_streams import (
     own_sessions,
     own_streams,
 )
-from panotui.state.camera_vain import in_vain
+from panotui.state.camera_vain import Vain, in_vain
 from panotui.state.ladder import syns
 from panotui.state.streams import StreamState, media_of
 from panotui.state.thresholds import thresholds
@@ -56,6 +56,7 @@ class Scene(Struct):
     appliance: frozenset[str]  # its addresses, empty while unknown
     final: bool
     astray: list[Misdirected]
+    vain: list[Vain]
 
 
 def state_of(
@@ -68,10 +69,11 @@ def state_of(
 ) -> Verdict:
     """(state, text, since) of a camera."""
     own = own_streams(camera, [s for s in streams if s.dst != camera.address], appliance)
-    astray = misdirected(camera, own, now_ns)
+    sessions = own_sessions(camera, appliance)
+    vain = [one for one in in_vain(sessions, own) if one.way != "udp, then tcp"]
     scene = Scene(
-        camera, own, own_sessions(camera, appliance), now_ns, unseen_until_ns, appliance, final,
-        astray,
+        camera, own, sessions, now_ns, unseen_until_ns, appliance, final,
+        misdirected(camera, own, now_ns), vain,
     )  # fmt: skip
     for look in _LOOKS:
         found = look(scene)
@@ -88,6 +90,8 @@ def _flowing(scene: Scene) -> Verdict | None:
         if scene.now_ns - max(s.row.last_ns, s.seen_ns)
         <= max(LIMITS.media_recent_ns, s.patience_ns)
         and id(s) not in elsewhere
+        # a few packets of each attempt are no picture
+        and not any(f"{s.meter}-{s.row.session}" in one.keys for one in scene.vain)
         and not _torn_down(scene.camera, s)
     ]
     video = [s for s in flowing if media_of(s.codec) in ("video", None)] or flowing
@@ -150,12 +154,16 @@ def _astray(scene: Scene) -> Verdict | None:
 
 
 def _vain(scene: Scene) -> Verdict | None:
-    """A few packets of each attempt are no picture."""
-    for one in in_vain(scene.sessions, scene.streams):
-        if one.way != "udp, then tcp" and one.session is scene.sessions[-1]:
-            text = f"PLAY is answered and no picture comes ({times(len(one.tries))})"
-            return "silent", text, one.tries[0].play_ns
-    return None
+    """Its newest reader gives up again and again, and the camera has answered it until then."""
+    one = next((v for v in scene.vain if v.session is scene.sessions[-1]), None)
+    if one is None:
+        return None
+    for look in (_out_of_reach, _refused, _mute):
+        found = look(scene)
+        if found is not None and found[2] >= one.tries[-1].until_ns:
+            return found
+    text = f"PLAY is answered and no picture comes ({times(len(one.tries))})"
+    return "silent", text, one.tries[0].play_ns
 
 
 def _sealed(scene: Scene) -> Verdict | None:
@@ -322,7 +330,7 @@ def _past(scene: Scene) -> Verdict | None:
 
 
 _LOOKS: tuple[Callable[[Scene], Verdict | None], ...] = (
-    _vain, _flowing, _astray, _sealed, _paused, _frozen, _out_of_reach, _refused, _mute, _unopened,
+    _flowing, _astray, _sealed, _paused, _vain, _frozen, _out_of_reach, _refused, _mute, _unopened,
     _unsuited, _playing, _over, _connecting, _pictures, _past,
 )  # fmt: skip
 

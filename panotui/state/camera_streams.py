@@ -73,7 +73,7 @@ def let_go(camera: Camera, stream: StreamState, session: Session | None) -> bool
         return _plays_anew(camera, None, stream.dst, stream.url, last_ns)
     if session.let_go_ns or session.torn_down_ns:
         return True
-    if session.earlier and last_ns <= session.earlier[-1].until_ns:
+    if last_ns <= session.began_ns:
         return True  # it belongs to a session before this one, in the same connection
     if session.ended and session.ended_ns - last_ns <= stream.patience_ns:
         return True  # it ended with its connection
@@ -81,8 +81,8 @@ def let_go(camera: Camera, stream: StreamState, session: Session | None) -> bool
 
 
 def given_up(camera: Camera, stream: StreamState, session: Session | None) -> bool:
-    """Its reader took leave of a stream because nothing came any more; nobody has got a picture of
-    the camera since then, and the reader has not tried again.
+    """Its reader took leave of a picture because nothing came any more; nobody has got one from
+    the camera since then, and nobody has tried again: what comes of a try is told by itself.
     """
     if session is None or stream.paused or stream.superseded or session.state == "paused":
         return False
@@ -90,7 +90,10 @@ def given_up(camera: Camera, stream: StreamState, session: Session | None) -> bo
     left_ns = session.let_go_ns or session.torn_down_ns
     return (
         left_ns - last_ns > stream.patience_ns
-        and camera.media_ns <= last_ns
+        and media_of(stream.codec) in ("video", None)
+        and max(camera.media_ns, camera.pictures_ns, camera.sealed_ns) <= last_ns
+        and not (camera.syn_unanswered and camera.syn_last_ns > left_ns)
+        and not any(s.url and s.opened_ns > left_ns for s in camera.sessions.values())
         and not _plays_anew(camera, session, session.client, None, last_ns)
     )
 

@@ -7,6 +7,7 @@ picture over TCP after each, tells more than the silence of one.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Literal
 
 from msgspec import Struct
@@ -26,6 +27,7 @@ class Vain(Struct):
     session: Session  # of the newest
     tries: list[Try]
     way: Literal["udp", "tcp", "udp, then tcp"]  # the last: over TCP the picture came each time
+    keys: frozenset[str]  # of their sessions
 
     @property
     def strays(self) -> int:
@@ -34,14 +36,19 @@ class Vain(Struct):
 
 
 def in_vain(sessions: Iterable[Session], streams: list[StreamState]) -> list[Vain]:
-    """What readers attempt in vain, by reader and URL; `streams` are those of the camera."""
+    """What readers attempt in vain, by reader and URL; `streams` are those of the camera.
+
+    Of multicast nothing is said: that its group does not arrive is told of one attempt.
+    """
     rows: dict[tuple[str, str], list[tuple[Try, Session]]] = {}
     for session in sessions:
         for one in session.tries():
             rows.setdefault((session.client, place_of(session.url)), []).append((one, session))
     out = []
     for row in rows.values():
-        if len(row) >= LIMITS.falls:
+        if sum(_is_given_up(one) for one, _ in row) < LIMITS.falls:
+            continue
+        if not any(one.group for one, _ in row):
             row.sort(key=lambda pair: pair[0].play_ns)
             found = _of(row, streams)
             if found is not None:
@@ -50,30 +57,40 @@ def in_vain(sessions: Iterable[Session], streams: list[StreamState]) -> list[Vai
 
 
 def _of(row: list[tuple[Try, Session]], streams: list[StreamState]) -> Vain | None:
-    came = [_had_picture(one, session, streams) for one, session in row]
+    own: dict[str, list[StreamState]] = {}
+    for stream in streams:
+        own.setdefault(f"{stream.meter}-{stream.row.session}", []).append(stream)
+    to_reader = [s for s in streams if s.row.transport == UDP and s.dst == row[0][1].client]
+
+    def had(one: Try, session: Session) -> bool:
+        near = (*own.get(session.key, ()), *(to_reader if one.udp else ()))
+        return any(_is_picture_of(one, stream) for stream in near)
+
     vain: list[tuple[Try, Session]] = []
-    for pair, had in zip(reversed(row), reversed(came), strict=True):  # newest first
-        if had:
+    for pair in reversed(row):  # newest first
+        if had(*pair):
             break
         if _is_given_up(pair[0]):
             vain.append(pair)
         elif pair[0].until_ns:
             break  # too short, or ended by the camera: that is told as such
     if len(vain) >= LIMITS.tries:
-        tries = [one for one, _ in reversed(vain)]
-        ways = {one.udp for one in tries}
-        return Vain(vain[0][1], tries, "udp" if ways == {True} else "tcp")
+        return _found(vain[::-1], "udp" if all(one.udp for one, _ in vain) else "tcp")
     falls = [
-        row[at]
-        for at in range(len(row) - 1)
-        if _is_given_up(row[at][0]) and row[at][0].udp and not came[at]
-        and came[at + 1] and not row[at + 1][0].udp
-        and row[at + 1][0].play_ns - row[at][0].until_ns <= LIMITS.falls_back_ns
+        first
+        for first, second in pairwise(row)
+        if _is_given_up(first[0]) and first[0].udp and not second[0].udp
+        and second[0].play_ns - first[0].until_ns <= LIMITS.falls_back_ns
+        and not had(*first) and had(*second)
     ]  # fmt: skip
-    over_udp = any(had and one.udp for (one, _), had in zip(row, came, strict=True))
-    if len(falls) < LIMITS.falls or over_udp:
+    if len(falls) < LIMITS.falls or any(one.udp and had(one, session) for one, session in row):
         return None
-    return Vain(falls[-1][1], [one for one, _ in falls], "udp, then tcp")
+    return _found(falls, "udp, then tcp")
+
+
+def _found(tries: list[tuple[Try, Session]], way: Literal["udp", "tcp", "udp, then tcp"]) -> Vain:
+    keys = frozenset(session.key for _, session in tries)
+    return Vain(tries[-1][1], [one for one, _ in tries], way, keys)
 
 
 def _is_given_up(one: Try) -> bool:
@@ -81,17 +98,17 @@ def _is_given_up(one: Try) -> bool:
     return one.by_reader and one.until_ns - one.play_ns >= LIMITS.waited_ns
 
 
-def _had_picture(one: Try, session: Session, streams: list[StreamState]) -> bool:
-    """Whether more than a few packets of a picture came, by signalling or to the reader's host."""
-    for stream in streams:
-        row = stream.row
-        own = f"{stream.meter}-{row.session}" == session.key
-        if not own and not (one.udp and row.transport == UDP and stream.dst == session.client):
-            continue
-        if row.last_ns < one.play_ns - LIMITS.early_ns or (
-            one.until_ns and row.first_ns > one.until_ns
-        ):
-            continue
-        if row.packets >= LIMITS.packets and media_of(stream.codec) in ("video", None):
-            return True
-    return False
+def _is_picture_of(one: Try, stream: StreamState) -> bool:
+    """Whether the attempt brought this stream, and it is more than a few packets of a picture; of
+    anything where nobody knows what was asked for.
+    """
+    row = stream.row
+    if row.last_ns < one.play_ns - LIMITS.early_ns or (
+        one.until_ns and row.first_ns > one.until_ns
+    ):
+        return False
+    if one.surely and media_of(stream.codec) not in ("video", None):
+        return False
+    # a camera may send small pictures, and few of them
+    whole = row.frames >= LIMITS.pictures and not row.lost and not one.strays
+    return row.packets >= LIMITS.packets or whole

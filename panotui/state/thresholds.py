@@ -94,6 +94,7 @@ class CameraVain(Table, frozen=True):
     waited_ns: Nanoseconds
     early_ns: Nanoseconds
     packets: Count
+    pictures: Count
 
 
 class Cameras(Table, frozen=True):

@@ -83,7 +83,7 @@ def frozen(watched: Watched) -> Iterable[Observation]:
     if left:
         assert session is not None
         reader = reader_name(session.client, watched.facts)
-        values["detail"] = f"; {reader} has ended its session, and nobody has tried again"
+        values["detail"] = f"; {reader} has ended its session since"
     if goodbye:
         values["detail"] = " since its RTCP BYE, although the session is open"
     yield Observation(

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from msgspec.structs import replace
-
 from panotui.diagnosis.cameras.unread import unread
-from panotui.diagnosis.cameras.vain import vain
+from panotui.diagnosis.cameras.vain import filtered, of_any_ports, vain
 from panotui.diagnosis.cameras.words import about, reader_name, subject_of
 from panotui.diagnosis.facts import LIMITS as COMMON_LIMITS
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
@@ -163,7 +161,7 @@ def _no_group(camera: Camera, facts: Facts) -> list[Observation]:
     own = [s for s in facts.camera_streams.get(camera.address, []) if is_group(s.dst)]
     for session in reversed(camera.sessions.values()):
         wanted = [t for t in session.group_tracks if not t.optional]
-        end = session.ended_ns or now
+        end = session.paused_ns or session.ended_ns or now
         if not wanted or not session.play_ns or (appliance and session.client not in appliance):
             continue
         if end - session.play_ns < CAMERA_MEDIA_LIMITS.awaited_ns or not recent(
@@ -200,7 +198,7 @@ def _nothing(camera: Camera, streams: list[StreamState], facts: Facts) -> list[O
         wanted = [t for t in session.udp_tracks if not t.optional] or session.udp_tracks
         if not wanted or not session.play_ns or (appliance and session.client not in appliance):
             continue
-        end = session.ended_ns or now
+        end = session.paused_ns or session.ended_ns or now
         if end - session.play_ns < CAMERA_MEDIA_LIMITS.awaited_ns or not recent(
             end, now, COMMON_LIMITS.stale_s
         ):
@@ -221,8 +219,8 @@ def _nothing(camera: Camera, streams: list[StreamState], facts: Facts) -> list[O
         tcp = any(s.transport == "tcp" for s in camera.sessions.values()) and bool(streams)
         ports = ports_text(wanted[0].asked or wanted[0].answered)
         blocked = _blocked(camera, session, ports, ", while TCP works" if tcp else "", end)
-        blocked = _of_any_ports(blocked, camera, session)
-        return [_filtered(blocked, camera) if facts.visibility.only_tcp else blocked]
+        blocked = of_any_ports(blocked, camera, session)
+        return [filtered(blocked, camera) if facts.visibility.only_tcp else blocked]
     return []
 
 
@@ -231,41 +229,6 @@ def _bound(session: Session, streams: list[StreamState]) -> bool:
     return any(
         f"{s.meter}-{s.row.session}" == session.key and s.row.last_ns >= session.play_ns
         for s in streams
-    )
-
-
-def _filtered(blocked: Observation, camera: Camera) -> Observation:
-    """The same where nothing but TCP was captured: that no UDP is seen proves nothing then."""
-    values = blocked.values
-    return replace(
-        blocked,
-        text=f"Camera {camera.name} plays, and no video is seen: this capture holds nothing but"
-        " TCP, so a filter has left the media out, or their UDP ports are blocked",
-        action="Capture again without a filter; if no UDP comes even then, allow UDP"
-        f" {values['ports']} from {camera.address} to {values['client']}, or set the stream to TCP"
-        " (interleaved)",
-        confidence="possible",
-        severity="warning",
-    )
-
-
-def _of_any_ports(blocked: Observation, camera: Camera, session: Session) -> Observation:
-    """Most readers ask for other ports in each session: to allow the last ones helps once."""
-    asked = {
-        t.asked
-        for s in camera.sessions.values()
-        if s.client == session.client
-        for t in s.udp_tracks
-        if t.asked and not t.optional
-    }
-    if len(asked) < 2:
-        return blocked
-    low, high = min(a[0] for a in asked), max(a[1] for a in asked)
-    return replace(
-        blocked,
-        action=f"Allow UDP from {camera.address} to {session.client}, on any port that the reader"
-        f" asks for (so far {low} to {high}, others in each session), or set the stream to TCP"
-        " (interleaved)",
     )
 
 

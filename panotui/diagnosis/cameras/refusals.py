@@ -267,11 +267,15 @@ def _silence(camera: Camera, facts: Facts) -> Iterable[Observation]:
             return
     dport = next(iter(sorted(camera.ports)), 554)
     text = action = None
-    late = [a.answered_ns - a.time_ns for _, a in silent if a.answered_ns]
+    late = [(s, a) for s, a in silent if a.answered_ns]
     if late:
+        longest = max(a.answered_ns - a.time_ns for _, a in late) / SECOND
+        left = any(s.ended_ns < a.answered_ns for s, a in late)
         text = (
-            f"Camera {camera.name} answers {asked.method} only after {max(late) / SECOND:.0f} s: "
-            f"{reader_name(session.client, facts)} does not wait so long ({times(len(silent))})"
+            f"Camera {camera.name} answers {asked.method} only after {longest:.0f} s: "
+            f"{reader_name(session.client, facts)} "
+            f"{'does not wait so long' if left else 'leaves without playing'} "
+            f"({times(len(silent))})"
         )
         action = f"Restart {camera.name}: its RTSP server is overloaded; close its other viewers"
     elif cut:

@@ -4,6 +4,8 @@ stream-frozen, told by what the readers do.
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from panotui.diagnosis.cameras.unread import unread
 from panotui.diagnosis.cameras.words import about, reader_name, subject_of
 from panotui.diagnosis.facts import LIMITS as COMMON_LIMITS
@@ -12,6 +14,7 @@ from panotui.model import SECOND, EvidenceRecord
 from panotui.model.quantities import times
 from panotui.state.camera import Camera
 from panotui.state.camera_media import ports_text
+from panotui.state.camera_session import Session
 from panotui.state.camera_vain import Vain, in_vain
 from panotui.state.connects import recent
 from panotui.state.streams import StreamState
@@ -31,8 +34,12 @@ def vain(camera: Camera, streams: list[StreamState], facts: Facts) -> list[Obser
             if not facts.visibility.snapped:  # else frames inside TCP cannot be followed
                 out.append(_unreadable(camera, one, facts))
             continue
-        strange = unread(camera, one.session, facts)
-        out.append(strange or _in_vain_by_udp(camera, one, facts))
+        strange = unread(camera, one.session, facts) or _in_vain_by_udp(camera, one, facts)
+        if one.way == "udp" and strange.id == "udp-blocked":
+            strange = of_any_ports(strange, camera, one.session)
+        # (that a reader falls back to TCP each time is proof also where no UDP was captured)
+        doubted = one.way == "udp" and facts.visibility.only_tcp
+        out.append(filtered(strange, camera) if doubted else strange)
     return out[:1]
 
 
@@ -56,6 +63,41 @@ def _in_vain_by_udp(camera: Camera, one: Vain, facts: Facts) -> Observation:
                f"reads it, or allow UDP {ports} from {camera.address} to {one.session.client}",
         camera=camera.address,
     )  # fmt: skip
+
+
+def filtered(blocked: Observation, camera: Camera) -> Observation:
+    """The same where nothing but TCP was captured: that no UDP is seen proves nothing then."""
+    values = blocked.values
+    return replace(
+        blocked,
+        text=f"Camera {camera.name} plays, and no video is seen: this capture holds nothing but"
+        " TCP, so a filter has left the media out, or their UDP ports are blocked",
+        action="Capture again without a filter; if no UDP comes even then, allow UDP"
+        f" {values['ports']} from {camera.address} to {values['client']}, or set the stream to TCP"
+        " (interleaved)",
+        confidence="possible",
+        severity="warning",
+    )
+
+
+def of_any_ports(blocked: Observation, camera: Camera, session: Session) -> Observation:
+    """Most readers ask for other ports in each session: to allow the last ones helps once."""
+    asked = {
+        t.asked
+        for s in camera.sessions.values()
+        if s.client == session.client
+        for t in s.udp_tracks
+        if t.asked and not t.optional
+    }
+    if len(asked) < 2:
+        return blocked
+    low, high = min(a[0] for a in asked), max(a[1] for a in asked)
+    return replace(
+        blocked,
+        action=f"Allow UDP from {camera.address} to {session.client}, on any port that the reader"
+        f" asks for (so far {low} to {high}, others in each session), or set the stream to TCP"
+        " (interleaved)",
+    )
 
 
 def _unreadable(camera: Camera, one: Vain, facts: Facts) -> Observation:

@@ -103,6 +103,7 @@ def udp_in_vain_and_no_fall_back(wire: Wire) -> Truth:
     """A reader that tries only UDP, four seconds each, for ever."""
     for turn in range(8):
         _in_vain(wire, 0.2 + 5 * turn, 40_000 + turn, 4.2)
+    wire.ask(1, "example.com", "203.0.113.9")  # not only TCP was captured
     return Truth(("udp-blocked",), severity={"udp-blocked": "error"}, state="silent")
 
 
