@@ -428,6 +428,8 @@ class Attempt(Struct):
             self.how, self.due_ns = "waiting", spoke + LIMITS.answer_wait_ns
         elif row.retransmits_out or row.last_in_ns > row.last_out_ns:
             self._fails("silent", row)
+        elif row.keep_alive_out or row.keep_alive_in:
+            self._fails("silent", row)  # nothing of it waits for an acknowledgement
         else:
             # neither acknowledged nor sent again, as TCP must: the client is gone, or out of sight
             self.how = "gone"

@@ -100,7 +100,9 @@ def test_silence_after_the_name(answered: bool) -> None:
         assert any(METRICS in line for line in found["sni-filtered"].detail)
 
 
-@pytest.mark.parametrize("after", ["gone", "sent again", "acknowledged"])
+@pytest.mark.parametrize(
+    "after", ["gone", "sent again", "acknowledged", "kept by the client", "kept by the server"]
+)
 def test_client_that_falls_silent_after_its_hello_proves_nothing_of_the_server(after: str) -> None:
     """Its cable is pulled in mid-handshake: TCP would send again what nobody acknowledges."""
     wire = Wire()
@@ -112,11 +114,17 @@ def test_client_that_falls_silent_after_its_hello_proves_nothing_of_the_server(a
     if after == "sent again":
         for n in range(3):
             flow.send(1.0 + 2 * n, hello, again=True)
-    elif after == "acknowledged":
+    elif after != "gone":
         flow.segment(0.72, False, ACK)
-    for n in range(20):
+    for at in (15.7, 30.7):  # keep-alives of a connection whose request was acknowledged
+        if after == "kept by the client":
+            flow.segment(at, True, ACK, b"", flow.sent - 1)
+        elif after == "kept by the server":
+            flow.segment(at, False, ACK, b"", flow.got - 1)
+            flow.segment(at + 0.0005, True, ACK)
+    for n in range(40):
         wire.add(2.0 + n, arp_packet(1, ROUTER_MAC, GATEWAY, "192.168.5.99"), 1)
-    found = told(wire.watch(end=22))
+    found = told(wire.watch(end=42))
     failing = {"sni-filtered", "endpoint-failing"} & found.keys()
     assert bool(failing) is (after != "gone"), found.keys()
 
