@@ -89,9 +89,10 @@ class Engine:
         self.site = site
         self.settings = settings or EngineSettings()
         self.view = SiteView(site, self.settings.vantage)
-        self.policy = Policy.for_site(site, self.view.facts.region)
         self.names = NameBook(self.view.site_names())
         self.flows = FlowBook(self.settings.flows_max)
+        self.verdicts = VerdictBook(self.view, self.names, self.flows)
+        self.policy = self.verdicts.judge.policy
         self.ports = PortBook()
         self.blindness = Blindness()
         self.streams = StreamBook(self.settings.streams_max, self.blindness)
@@ -107,7 +108,6 @@ class Engine:
         self.beyond = BeyondBook(self.flows, self.view)
         self.visibility = Visibility()
         self.visibility.beside = self.view.vantage in ("mirror", "file", None)
-        self.verdicts = VerdictBook(self.view, self.names, self.flows)
         self.tracking = ConnectionTracking(
             self.flows, self.connects, self.endpoints, self.cameras, self.names, self.view
         )

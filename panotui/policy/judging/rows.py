@@ -116,17 +116,19 @@ class RowJudge:
         self.names.set_site_names(view.site_names())
         if not names.range_segments():
             names.set_ranges(aws_ranges())
+        self.policy = Policy.for_site(view.site, view.facts.region)
+        self._region = view.facts.region
         self.refresh()
 
     def refresh(self) -> bool:
-        """Rebuild policy and judge if a fact of the site has changed; True if verdicts may
-        differ.
-        """
+        """Rebuild the judge if a fact of the site has changed; True if verdicts may differ."""
         if self.view.version == self._version:
             return False
         self._version = self.view.version
         facts = self.view.facts
-        self.policy = Policy.for_site(self.view.site, facts.region)
+        if facts.region != self._region:  # of what is learnt, the rules depend on nothing else
+            self._region = facts.region
+            self.policy = Policy.for_site(self.view.site, facts.region)
         self.judge = Judge(self.policy, facts)
         self.rules = (*(r.id for r in self.policy.rules), OWN, BYSTANDER, BETWEEN_PORTS)
         self._rule_index = {rule: i for i, rule in enumerate(self.rules)}
