@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import struct
 
 from panotui.model import SECOND, LinkReading, Site
@@ -27,6 +28,7 @@ from tests.situations.town import (
     arp_packet,
     dual,
     ethernet,
+    ipv4,
     public,
     single,
 )
@@ -374,4 +376,73 @@ def every_endpoint_turns_the_appliance_away() -> Town:
         conn.answer(at + 0.23, struct.pack("!BHHBB", 21, 0x303, 2, 2, 44))
         conn.close(at + 0.24, by_server=True)
     town.quiet(0, 60, 2, 0)
+    return town
+
+
+OUTSIDER = (ROUTER[0], "203.0.113.77")
+
+
+def _pieces(town: Town, at: float, src: tuple[str, str], dst: tuple[str, str], sport: int,
+            dport: int, *, protocol: int = 17, last_only: bool = True,
+            last_first: bool = False) -> None:  # fmt: skip
+    """A datagram (or a TCP segment without flags) of 2,000 bytes in two fragments."""
+    body = struct.pack("!HHHH", sport, dport, 2000, 0) + bytes(1992)
+    number = int(at * 10)
+    frames = []
+    for offset, more in ((0, 0x2000), (1480, 0)):
+        part = body[offset : offset + 1480]
+        head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(part), number, more | offset // 8, 64,
+                           protocol, 0)  # fmt: skip
+        ends = ipaddress.ip_address(src[1]).packed + ipaddress.ip_address(dst[1]).packed
+        frames.append(ethernet(src[0], dst[0], 0x800, head + ends + part))
+    if last_only:
+        del frames[0]
+    elif last_first:
+        frames.reverse()
+    for n, frame in enumerate(frames):
+        town.add(at + 0.0001 * n, frame)
+
+
+@situation()
+def only_later_fragments_are_captured() -> Town:
+    """A filter by port keeps first fragments away from the capture: whose port the later ones are
+    for cannot be known, in either direction and from anybody."""
+    town = Town()
+    town.lives(60)
+    others_work(town, 12, 50)
+    for n in range(5):
+        at = 5 + 9 * n
+        _pieces(town, at, PC, town.port, 9000, 9001)
+        _pieces(town, at + 1, town.port, PC, 9001, 9000)
+        _pieces(town, at + 2, ROUTER, town.port, 53, 40_001)
+        _pieces(town, at + 3, OUTSIDER, town.port, 9000, 9002)
+        _pieces(town, at + 4, town.port, OUTSIDER, 9002, 9000)
+        _pieces(town, at + 5, OUTSIDER, town.port, 443, 40_002, protocol=6)
+    return town
+
+
+@situation(violations=1)
+def a_neighbour_sends_datagrams_in_fragments_that_nobody_asked_for() -> Town:
+    """The same with the first fragments, every other time behind the later ones: their port is
+    known."""
+    town = Town()
+    town.lives(60)
+    others_work(town, 12, 50)
+    for n in range(6):
+        _pieces(town, 5 + 7 * n, PC, town.port, 51_000, 2000, last_only=False,
+                last_first=n % 2 == 1)  # fmt: skip
+    return town
+
+
+@situation(violations=1)
+def a_neighbour_sends_to_port_zero() -> Town:
+    """Whole datagrams to port 0: that is their port, and nobody may send there."""
+    town = Town()
+    town.lives(60)
+    others_work(town, 12, 50)
+    for n in range(6):
+        body = struct.pack("!HHHH", 51_000, 0, 28, 0) + bytes(20)
+        town.add(
+            5 + 7 * n, ethernet(PC[0], town.port[0], 0x800, ipv4(PC[1], town.port[1], 17, body))
+        )
     return town

@@ -49,6 +49,7 @@ class FlowFacts(Struct, frozen=True):
     one_way: bool = False  # the mirror copies one direction only
     cut: bool = False  # frames are truncated: names are not read
     nobody: bool = False  # no host here is the appliance, for all that is seen
+    portless: bool = False  # TCP or UDP whose ports were in no captured packet
     supposed: bool = False  # a hypothetical flow: a question, not an observation
 
     def turned(self) -> FlowFacts:

@@ -109,6 +109,8 @@ class Judge:
         ours, theirs = f.client_who & Who.APPLIANCE, f.server_who & Who.APPLIANCE
         if ours and theirs:
             return Decision("infrastructure", BETWEEN_PORTS)
+        if f.portless and (ours or theirs):
+            return Decision("pending", final=False, host=self._best_name(f), detail="no-ports")
         unsolicited = ours and not f.client_spoke and not f.one_way and f.transport == "udp"
         if unsolicited and f.app not in ANSWERING:
             # a server-like source port does not make it an answer

@@ -365,6 +365,9 @@ class _Columns:
         self.version = np.ascontiguousarray(rows["version"])
         self.sport = np.ascontiguousarray(rows["sport"])
         self.dport = np.ascontiguousarray(rows["dport"])
+        # nothing is sent from port 0 to port 0: these are later fragments, or damaged packets
+        self.portless = (self.sport == 0) & (self.dport == 0)
+        self.portless &= (self.protocol == TCP) | (self.protocol == UDP)
         self.app = np.ascontiguousarray(rows["app"])
         self.first_ns = np.ascontiguousarray(rows["first_ns"])
         self.client4, self.client_code = self._codes(rows["src"])
@@ -548,6 +551,7 @@ class _Columns:
             self.spoke,
             self.own,
             self.foreign,
+            self.portless,
             self.client_mac,
             self.server_mac,
         ):
@@ -653,6 +657,7 @@ class _Columns:
             settled=bool(self.settled[index]),
             own=bool(self.own[index]),
             cut=view.cut_short,
+            portless=bool(self.portless[index]),
             nobody=view.nobody,
             one_way=view.one_way or (port >= 0 and self.owner.ports[port] in view.one_way_ports),
         )

@@ -96,6 +96,8 @@ def _text(judge: Judge, f: FlowFacts, d: Decision) -> str:
         return "The capture cuts frames short, so its name is unknown and no rule fits."
     if d.detail == "one-way":
         return "The mirror copies one direction only, so its name is unknown and no rule fits."
+    if d.detail == "no-ports":
+        return "No captured packet of it has ports (later fragments have none), so no rule fits."
     if d.verdict == "pending":
         return "Not enough has been seen of this flow yet."
     if d.verdict != "violation":
