@@ -659,7 +659,7 @@ def _superseded(state: StreamState, beside: list[StreamState], now_ns: int) -> b
     if now_ns - last <= state.patience_ns:
         newest = max(beside, key=lambda s: s.row.last_ns)
         return newest is not state and newest.row.first_ns > last
-    kind = media_of(state.codec)
+    kind = media_of(state.codec) or "video"  # few packets do not show it
     return any(
         other is not state and other.row.last_ns > last and media_of(other.codec) in (kind, None)
         for other in beside

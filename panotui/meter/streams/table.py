@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from panotui.meter.rtp.clock import wrap32
 from panotui.meter.rtp.foresight import Coming
 from panotui.meter.rtp.metrics import RtpMetrics
 from panotui.meter.rtp.records import ORDER_BITS, Arrivals, RtpRecords, join
-from panotui.meter.rtp.sequence import MAX_DROPOUT, MAX_MISORDER
 from panotui.meter.rtsp.carriers import NO_MEDIA, RTP
 from panotui.meter.rtsp.dialogue import Track
 from panotui.meter.rtsp.multipart import Part
@@ -27,6 +25,7 @@ from panotui.meter.streams.formats import Formats
 from panotui.meter.streams.known_streams import KnownStreams, Source, Stream
 from panotui.meter.streams.lanes import Announced, Lane, Recognised
 from panotui.meter.streams.probation import Arrived, Held, Probation, records_of
+from panotui.meter.streams.renewals import ends_before, follows, sources_before
 from panotui.meter.streams.rtcp_reports import RtcpReports
 from panotui.meter.streams.rtsp_media import RtspMedia
 from panotui.meter.streams.signalling import Signalling
@@ -56,8 +55,6 @@ TIMEOUT_S = 60  # of sessions without one (RFC 2326 12.37)
 _ENDED, _SILENT, _EVICTED = 1, 2, 3  # `end` of a stream's row; a fourth is GOODBYE
 CARRIER_STREAMS_MAX = 32  # per sender that restarts each second
 RETIRED_PER_TICK = 8
-_FASTEST = 4_000  # packets per second of one stream
-_RENEWAL_S = 2.0  # tolerance between the clocks of a new SSRC and the old one
 _RENEWALS_LOOKED_AT = 16  # sources held per carrier, while a single packet may decide
 _BEGINS_NS = 10 * SECOND  # after SETUP, within which a session's own stream begins
 _STRAY_NS = SECOND  # of silence, after which an earlier session's stream is over
@@ -385,24 +382,24 @@ class StreamTable:
         if before is not None and goes_on:
             self._renew(before, source, held)
             return
-        self._adopt(source, held, wanted, announced, before)
+        alone = before is None and not announced.tracks
+        earlier = sources_before(self._probation, source, held) if alone else []
+        whole = [*((one, self._probation.take(one)) for one in earlier), (source, held)]
+        stream = self._adopt(*whole[0], wanted, announced, before)
+        for one, its in whole[1:]:
+            self._renew(stream, one, its)
+        rows = held.in_order()
         for other in self._probation.on(tcp, (carrier, *lane.opposite(carrier))):
             if other in self._probation:
-                self._believe(other, time_ns)
+                past = alone and other[1] == carrier
+                if not (past and ends_before(self._probation.look(other), rows)):
+                    self._believe(other, time_ns)
 
     def _goes_on(self, stream: Stream, held: Held) -> bool:
         """Whether sequence and time of another SSRC continue those of the stream."""
         first = held.in_order()[0]
         sequence, stamp, time_ns = self._last_of(stream.index, int(first["order"]))
-        ahead = (int(first["sequence"]) - sequence) & 0xFFFF
-        passed_s = (int(first["time_ns"]) - time_ns) / SECOND
-        clock = int(self._state.clock[stream.index])
-        if not 0 < ahead < MAX_DROPOUT or not clock:
-            return False
-        if ahead > MAX_MISORDER + _FASTEST * max(passed_s, 0.0):
-            return False  # more than can have been sent meanwhile
-        moved_s = int(wrap32(np.array([int(first["timestamp"]) - stamp]))[0]) / clock
-        return abs(moved_s - passed_s) <= max(_RENEWAL_S, passed_s / 4)
+        return follows(first, sequence, stamp, time_ns, int(self._state.clock[stream.index]))
 
     def _last_of(self, index: int, order: int) -> tuple[int, int, int]:
         """Sequence number, timestamp and time of a stream's packet before another packet."""
@@ -427,6 +424,7 @@ class StreamTable:
             row["end"][index] = 0  # a BYE of the SSRC before
             self._state.watched[index] = stream.track is None or stream.track.playing
         rows = held.in_order()
+        self._formats.look(stream, rows["heads"])
         carriers = self._lane(stream.tcp).carriers
         carriers.point(stream.carrier, index, stream.ssrc, held.payload_type)
         if held.payload_type != stream.payload_type:
@@ -440,7 +438,7 @@ class StreamTable:
         wanted: int,
         announced: Announced,
         before: Stream | None,
-    ) -> None:
+    ) -> Stream:
         """A source is confirmed: give it a stream and measure its held packets."""
         tcp, carrier, ssrc, _ = source
         lane, row = self._lane(tcp), self._state.row
@@ -479,6 +477,7 @@ class StreamTable:
         if not tcp:
             self._mark(stream.place.flow, _APP_SRTP if row["encrypted"][index] else _APP_RTP)
         self._queue_held(stream, held, rows, flags)
+        return stream
 
     def _queue_held(self, stream: Stream, held: Held, rows: Rows, flags: U8) -> None:
         """Measure held packets; `flags` (n, 3) are those of `video_flags`."""

@@ -62,6 +62,49 @@ def websocket_was_opened_before_the_capture_and_nothing_is_asked(wire: Wire) -> 
     return Truth(streams=PLAYED)
 
 
+def renamed(wire: Wire, channel: int | None, anew: bool, gop: float) -> None:
+    """A new SSRC with each key frame, of which the first seconds were not captured; `anew`: its
+    numbers and stamps are new ones, too.
+    """
+    reader = Reader(wire).start(0.2, SDP, channel=channel)
+    film = Film(parts=1, key_parts=4)
+    for number in range(int(30 / gop)):
+        film.ssrc, film.frame = 0x1000 + number, 0
+        if anew:
+            film.sequence, film.stamp = 1000 * number % 65536, 17 * 90_000 * number
+        at = 0.6 + gop * number
+        reader.film(at, at + gop - 0.001, film, channel=channel)
+        if number % int(8 / gop) == 1:
+            reader.in_session(at + gop - 0.0005, "GET_PARAMETER")
+    begins(wire, 4.3)
+
+
+@scene
+def ssrc_is_new_with_each_key_frame_and_the_first_have_too_few_packets(wire: Wire) -> Truth:
+    renamed(wire, None, False, 1.0)
+    return Truth(streams={0x101D: {"lost": 0, "fps": 25.0, "packets": 735}})
+
+
+@scene
+def ssrc_is_new_with_each_short_group_of_pictures(wire: Wire) -> Truth:
+    """None of them has more than eight packets before the next comes."""
+    renamed(wire, None, False, 0.2)
+    return Truth(streams={0x1095: {"lost": 0, "fps": 25.0, "gop_frames": 5}})
+
+
+@scene
+def ssrc_is_new_with_each_key_frame_inside_tcp(wire: Wire) -> Truth:
+    renamed(wire, 0, False, 1.0)
+    return Truth(streams={0x101D: {"lost": 0, "fps": 25.0}})
+
+
+@scene
+def ssrc_numbers_and_stamps_are_new_with_each_key_frame(wire: Wire) -> Truth:
+    """An encoder that begins anew each four seconds: told as that, and the picture plays."""
+    renamed(wire, 0, True, 4.0)
+    return Truth(("stream-restart",))
+
+
 def later(build: Scene, *bare: str) -> None:
     """The same scene, of which the first seconds were not captured: the appliance plays, and what
     others meet is no trouble of its own. `bare`: what is loud where nobody knows which host it is.
