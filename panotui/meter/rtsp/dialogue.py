@@ -22,6 +22,7 @@ from panotui.wire.text import printable
 
 _PENDING_MAX = 64
 _TRACKS_MAX = 64
+_PAST_MAX = 16
 _KEEPALIVES = frozenset({"OPTIONS", "GET_PARAMETER", "SET_PARAMETER", "PLAY"})
 
 
@@ -85,6 +86,8 @@ class Dialogue:
         self.last_report_ns = 0
         self.keepalive_by = ""
         self.tracks: list[Track] = []
+        # tracks whose session has ended, and when: media before that may be read after it
+        self.past: list[tuple[Track, int]] = []
         self.malformed = 0
         self.strays = 0  # places where the server's bytes were neither a frame nor a message
         self._emit = emit
@@ -284,6 +287,7 @@ class Dialogue:
         for track in torn:
             track.playing = False
             track.ended_ns = time_ns
+        self._pass(torn, time_ns)
         self.tracks = [track for track in self.tracks if track not in torn]
         self._changed(self)
         if not self.tracks:
@@ -296,6 +300,7 @@ class Dialogue:
             if how.startswith("teardown"):
                 track.ended_ns = time_ns
         self.over = not how.startswith("teardown")
+        self._pass(self.tracks, time_ns)
         self.tracks = []
         if not self._ended or not self._told:
             self._told = True
@@ -316,6 +321,14 @@ class Dialogue:
             )
         self._ended = True
         self._changed(self)
+
+    def _pass(self, tracks: list[Track], time_ns: int) -> None:
+        self.past = [*self.past, *((track, time_ns) for track in tracks)][-_PAST_MAX:]
+
+    def tracks_at(self, time_ns: int) -> list[Track]:
+        """The tracks that were set up at a time."""
+        past = [track for track, until_ns in self.past if track.since_ns <= time_ns <= until_ns]
+        return past or self.tracks
 
     def _tell(
         self,

@@ -41,14 +41,14 @@ class RtspMedia:
     def announced(self, carrier: int, time_ns: int) -> Announced:
         connection, client, channel = self._connections.of_carrier[carrier]
         dialogue = connection.dialogue
+        known = dialogue.tracks_at(time_ns)
         tracks = tuple(
             track
-            for track in dialogue.tracks
+            for track in known
             if (pair := track.transport.interleaved) is not None and channel == pair[0]
         )
-        alone = dialogue.tracks
-        if not tracks and len(alone) == 1 and not client:
-            tracks = tuple(alone) if alone[0].transport.interleaved is None else ()
+        if not tracks and len(known) == 1 and not client:
+            tracks = tuple(known) if known[0].transport.interleaved is None else ()
         return Announced(tracks, dialogue)
 
     def opposite(self, carrier: int) -> tuple[int, ...]:

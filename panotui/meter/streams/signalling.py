@@ -125,6 +125,8 @@ class Signalling:
         if track.playing:
             row["end"][index] = 0
             self._resume(index, dialogue)
+        elif stream.tcp and track not in dialogue.tracks:
+            row["end"][index] = 1  # its session has ended meanwhile
         state.changed[index] = True
         self._tell_bound(stream, track)
         if track.encrypted:

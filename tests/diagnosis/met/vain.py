@@ -276,3 +276,48 @@ def media_go_to_the_readers_new_port_after_a_reconnect(wire: Wire) -> Truth:
     reader.flow.close(20.2)
     Reader(wire, 40_001).start(21, SDP, ports=6010).film(21.4, 60, film, port=6010)
     return Truth(state="streaming")
+
+
+@scene
+def udp_in_vain_until_the_firewall_is_opened(wire: Wire) -> Truth:
+    for turn in range(4):
+        _in_vain(wire, 0.2 + 8 * turn, 40_000 + turn, 4.8)
+    Reader(wire, 40_010).start(34, SDP, ports=6020).film(34.4, 60, port=6020)
+    return Truth(("udp-blocked",), over=("udp-blocked",), streams=PLAYED)
+
+
+@scene
+def sub_stream_is_tried_in_vain_beside_the_picture(wire: Wire) -> Truth:
+    """The main stream plays over TCP, the second is asked for over UDP and never comes."""
+    Reader(wire, 39_000, path="/main").start(0.2, SDP, channel=0).film(0.6, 50, channel=0)
+    for turn in range(5):
+        reader, at = Reader(wire, 40_000 + turn, path="/sub"), 1 + 9 * turn
+        reader.start(at, SDP, ports=6000 + 2 * turn)
+        reader.in_session(at + 5, "TEARDOWN")
+        reader.flow.close(at + 5.1)
+    return Truth(("udp-blocked",), state=None, streams=PLAYED)
+
+
+@scene
+def looked_at_for_a_moment_each_ten_seconds(wire: Wire) -> Truth:
+    """Twin: a monitor that asks, plays and leaves at once, beside the picture."""
+    Reader(wire, 39_000).start(0.2, SDP).film(0.6, 60)
+    for turn in range(5):
+        reader, at = Reader(wire, 40_000 + turn), 5 + 10 * turn
+        reader.start(at, SDP, channel=0)
+        reader.in_session(at + 0.3, "TEARDOWN")
+        reader.flow.close(at + 0.35)
+    return Truth(streams=PLAYED)
+
+
+@scene
+def setup_is_answered_too_late_for_its_reader(wire: Wire) -> Truth:
+    told = {"Transport": "RTP/AVP/TCP;unicast;interleaved=0-1"}
+    for turn in range(4):
+        reader, at = Reader(wire, 40_000 + turn), 0.2 + 12 * turn
+        reader.flow.open(at, 0.002)
+        reader.describe(at + 0.1, SDP)
+        reader.ask(at + 0.2, "SETUP", reader.url + "/track1", **told)
+        reader.tell(at + 9, Session=reader.session, **told)
+        reader.flow.close(at + 9.1)
+    return Truth(("rtsp-silent",), state="silent", says={"rtsp-silent": "9 s"})

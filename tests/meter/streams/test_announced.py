@@ -330,3 +330,21 @@ def test_media_at_the_asked_or_the_answered_port_are_the_session_s(port: int) ->
     ]
     give(site, frames, 10)
     assert (site.stream["packets"], site.stream["signalled"]) == (50, 1)
+
+
+@CUTS
+@pytest.mark.parametrize("ends", ["TEARDOWN", "FIN"])
+def test_a_session_that_is_over_in_its_batch_has_had_its_track(size: int, ends: str) -> None:
+    """A picture is taken and the session ended, all of it read before its packets are sorted."""
+    site = Site()
+    site.dialogue(TCP, described=described(108))
+    sent = [interleaved(0, rtp(k, 3600, kind=108, rest=SLICE)) for k in range(4)]
+    frames = [site.bytes(one, False) for one in sent]
+    if ends == "TEARDOWN":
+        frames.append(site.text(f"TEARDOWN {BASE}/ RTSP/1.0\nCSeq: 4\nSession: 9", True))
+    else:
+        frames.append(site.bytes(b"", True, 17))
+    give(site, frames, size)
+    row = site.stream
+    assert (row["packets"], row["signalled"], row["payload_type"], row["end"]) == (4, 1, 108, 1)
+    assert STREAM_CODECS[row["codec"]] == "H264"
