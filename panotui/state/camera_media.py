@@ -146,7 +146,7 @@ def _is_replaced(camera: Camera, session: Session) -> bool:
         other.client == session.client
         and other.play_ns > left_ns
         and place_of(other.url) == place_of(session.url)
-        for other in camera.sessions.values()
+        for other in reversed(camera.sessions.values())
     )
 
 
