@@ -109,6 +109,7 @@ def _is_picture_of(one: Try, stream: StreamState) -> bool:
         return False
     if one.surely and media_of(stream.codec) not in ("video", None):
         return False
-    # a camera may send small pictures, and few of them
-    whole = row.frames >= LIMITS.pictures and not row.lost and not one.strays
+    # a camera may send small pictures, and few of them; who wants one only leaves with a key frame
+    enough = row.keyframes > 0 if row.frames == 1 else row.frames >= LIMITS.pictures
+    whole = enough and not row.lost and not one.strays
     return row.packets >= LIMITS.packets or whole

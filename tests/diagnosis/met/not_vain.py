@@ -63,6 +63,29 @@ def not_in_vain_are_a_few_small_pictures(wire: Wire) -> Truth:
 
 
 @scene
+def not_in_vain_is_one_key_frame_that_a_reader_came_for(wire: Wire) -> Truth:
+    """Snapshots: it waits for the next key frame of a small stream, takes it, and leaves."""
+    for turn in range(5):
+        at = 0.2 + 12 * turn
+        reader = Reader(wire, 40_000 + turn).start(at, SDP, ports=6000 + 2 * turn)
+        film = Film(fps=1, key_parts=5, gop=1, ssrc=10 + turn)
+        reader.film(at + 2.0, at + 2.5, film, port=6000 + 2 * turn)
+        _leave(reader, at + 2.6)
+    return Truth(state=None)
+
+
+@scene
+def not_in_vain_is_one_key_frame_inside_tcp(wire: Wire) -> Truth:
+    for turn in range(5):
+        at = 0.2 + 12 * turn
+        reader = Reader(wire, 40_000 + turn).start(at, SDP, channel=0)
+        film = Film(fps=1, key_parts=5, gop=1, ssrc=10 + turn)
+        reader.film(at + 2.0, at + 2.5, film, channel=0)
+        _leave(reader, at + 2.6)
+    return Truth(state="paused")
+
+
+@scene
 def not_in_vain_is_a_session_that_was_paused_at_once(wire: Wire) -> Truth:
     for turn in range(4):
         at = 0.2 + 15 * turn
