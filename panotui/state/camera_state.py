@@ -316,8 +316,11 @@ def _past(scene: Scene) -> Verdict | None:
     camera = scene.camera
     if camera.sessions:
         last = next(reversed(camera.sessions.values()))
-        if last.play_ns:
-            return "silent", "PLAY was answered, but no picture arrived", last.play_ns
+        if last.play_ns and not last.paused_ns:
+            text = "PLAY was answered, but no picture arrived"
+            if last.ended == "teardown":
+                text += f" before the session was {last.ending}"
+            return "silent", text, last.play_ns
         return _rests(last), f"the session was {last.ending}", last.ended_ns
     if camera.sealed_ns:
         return "silent", "no more comes through its RTSPS connection", camera.sealed_ns
