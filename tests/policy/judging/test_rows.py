@@ -85,8 +85,10 @@ def test_a_flow_alone_and_among_others_gets_one_verdict(made: Rows, kind: str) -
 @given(rows())
 @settings(max_examples=30, deadline=None)
 def test_nothing_stays_open_at_the_end(made: Rows) -> None:
+    """Except flows of which no captured packet has ports: no rule could fit."""
     out = judge_of().judge_rows(FlowRows.of(made), NOW, final=True)
-    assert not (out.verdict == VERDICTS.index("pending")).any()
+    portless = (made["sport"] == 0) & (made["dport"] == 0)
+    assert not ((out.verdict == VERDICTS.index("pending")) & ~portless).any()
 
 
 @given(rows())
