@@ -178,7 +178,7 @@ def test_10_s_sorts_capital_s_reverses_o_holds_and_an_arrow_shows_it(large: Driv
     assert asked.order
 
 
-def test_10_an_order_whose_column_has_no_room_is_named_beside_the_pane(large: Driven) -> None:
+def test_an_order_whose_column_has_no_room_is_named_beside_the_pane(large: Driven) -> None:
     large.press("2", "a")
     seen = set()
     for _ in range(8):
